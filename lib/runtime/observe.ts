@@ -1,0 +1,75 @@
+/**
+ * What the runtime tells of itself. It logs nothing and counts nothing: observers do.
+ *
+ * @module
+ */
+import type { Address, Envelope } from "./envelope.ts";
+
+/** How one message of a turn ended. */
+export interface HandledMessage {
+  readonly envelope: Envelope;
+  readonly outcome: "accepted" | "rejected" | "replayed" | "fault" | "defect";
+  readonly reason?: string;
+  /** When it entered the mailbox, in monotonic milliseconds. */
+  readonly receivedAt: number;
+}
+
+export type RuntimeEvent =
+  | {
+    readonly type: "activated";
+    readonly address: Address;
+    readonly version: number;
+    readonly replayed: number;
+    readonly durationMs: number;
+  }
+  | {
+    readonly type: "passivated";
+    readonly address: Address;
+    readonly because: "idle" | "pressure" | "shutdown";
+  }
+  | {
+    readonly type: "restarted";
+    readonly address: Address;
+    readonly because: "defect" | "unknown-outcome" | "unreadable";
+    readonly error: unknown;
+  }
+  | { readonly type: "snapshot-dropped"; readonly address: Address; readonly error: unknown }
+  | {
+    readonly type: "turn";
+    readonly address: Address;
+    readonly messages: readonly HandledMessage[];
+    readonly events: number;
+    readonly attempts: number;
+    /** Monotonic milliseconds, like `receivedAt`. */
+    readonly startedAt: number;
+    readonly endedAt: number;
+  }
+  | { readonly type: "conflict"; readonly address: Address; readonly exclusive: boolean }
+  | { readonly type: "mailbox-full"; readonly address: Address; readonly capacity: number }
+  | {
+    readonly type: "commit";
+    readonly actors: number;
+    readonly events: number;
+    readonly replies: number;
+    readonly conflicts: number;
+    readonly durationMs: number;
+  }
+  | {
+    readonly type: "commit-failed";
+    readonly actors: number;
+    readonly error: unknown;
+    readonly retryInMs: number;
+  }
+  | { readonly type: "batch-bisected"; readonly actors: number; readonly error: unknown }
+  | { readonly type: "loaded"; readonly actors: number; readonly durationMs: number }
+  | {
+    readonly type: "projected";
+    readonly projection: string;
+    readonly events: number;
+    readonly durationMs: number;
+  }
+  | { readonly type: "projection-failed"; readonly projection: string; readonly error: unknown }
+  | { readonly type: "maintenance-failed"; readonly task: string; readonly error: unknown };
+
+/** Must not throw, and must be quick: it is called between turns. */
+export type Observe = (event: RuntimeEvent) => void;
