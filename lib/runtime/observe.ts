@@ -30,7 +30,7 @@ export type RuntimeEvent =
   | {
     readonly type: "restarted";
     readonly address: Address;
-    readonly because: "defect" | "unknown-outcome" | "unreadable";
+    readonly because: "defect" | "unknown-outcome";
     readonly error: unknown;
   }
   | { readonly type: "snapshot-dropped"; readonly address: Address; readonly error: unknown }
@@ -38,13 +38,12 @@ export type RuntimeEvent =
     readonly type: "turn";
     readonly address: Address;
     readonly messages: readonly HandledMessage[];
-    readonly events: number;
     readonly attempts: number;
     /** Monotonic milliseconds, like `receivedAt`. */
     readonly startedAt: number;
     readonly endedAt: number;
   }
-  | { readonly type: "conflict"; readonly address: Address; readonly exclusive: boolean }
+  | { readonly type: "conflict"; readonly address: Address }
   | { readonly type: "mailbox-full"; readonly address: Address; readonly capacity: number }
   | {
     readonly type: "commit";

@@ -44,6 +44,8 @@ export interface Loaded {
   readonly revision: number;
   /** Counts its events. */
   readonly version: number;
+  /** The transaction of the newest commit; "0" for an actor never written. */
+  readonly transaction: string;
   readonly snapshot?: Snapshot;
   /** What follows the snapshot, or `afterVersion`; in order, without a gap. */
   readonly events: readonly StoredEvent[];
@@ -141,8 +143,8 @@ export interface Store {
     snapshots: readonly { readonly address: Address; readonly snapshot: Snapshot }[],
   ): Promise<void>;
 
-  /** Replies of an actor for one key, if remembered. */
-  forgetReplies(decidedBefore: number, limit: number): Promise<number>;
+  /** Drops at most `limit` replies given before that moment; says how many. */
+  forgetReplies(givenBefore: number, limit: number): Promise<number>;
 
   /** The events of one actor with `after < version <= through`, in order. */
   readStream(

@@ -1,0 +1,101 @@
+/** How the state of a live event is written down: flat arrays, the waitlist in its order. */
+import { z } from "zod";
+import type { SnapshotCodec } from "../../lib/runtime/aggregate.ts";
+import { initial, type Registration, type State } from "./state.ts";
+import { firstWaiting } from "./views.ts";
+import { append } from "./waitlist.ts";
+
+/** Registration id, user id, registration id, user id, and so on. */
+const Pairs = z.array(z.string()).refine((texts) => texts.length % 2 === 0);
+
+const Encoded = z.tuple([
+  z.enum(["draft", "published", "cancelled"]),
+  z.string(),
+  z.string(),
+  z.string().nullable(),
+  z.string().nullable(),
+  z.iso.datetime(),
+  z.iso.datetime(),
+  z.int().nonnegative(),
+  z.int().nonnegative().nullable(),
+  Pairs,
+  Pairs,
+]);
+type Encoded = z.infer<typeof Encoded>;
+
+/** An event that was never scheduled is written as null. */
+export const snapshot: SnapshotCodec<State> = {
+  schema: 1,
+  encode: (state) => state.status === "unscheduled" ? null : encode(state, state.status),
+  decode: (encoded) => encoded === null ? initial : decode(Encoded.parse(encoded)),
+};
+
+function encode(state: State, status: Encoded[0]): Encoded {
+  const confirmed: string[] = [];
+  state.registrations.forEach((registration) => {
+    if (registration.status === "confirmed") {
+      confirmed.push(registration.registrationId, registration.userId);
+    }
+  });
+  const waitlisted = firstWaiting(state, state.waitlist.size)
+    .flatMap(({ registrationId, userId }) => [registrationId, userId]);
+  return [
+    status,
+    state.organizerId,
+    state.title,
+    state.description ?? null,
+    state.venue ?? null,
+    state.startsAt,
+    state.endsAt,
+    state.capacity,
+    state.waitlistCapacity ?? null,
+    confirmed,
+    waitlisted,
+  ];
+}
+
+/** Tickets are drawn anew: nobody outside the state knows them, and the order is kept. */
+function decode(encoded: Encoded): State {
+  const [status, organizerId, title, description, venue, startsAt, endsAt] = encoded;
+  const [, , , , , , , capacity, waitlistCapacity, confirmed, waitlisted] = encoded;
+
+  let waitlist = initial.waitlist;
+  const registrations = initial.registrations.asMutable();
+  const registrationIds = initial.registrationIds.asMutable();
+  const add = (registration: Registration) => {
+    registrations.set(registration.registrationId, registration);
+    registrationIds.set(registration.userId, registration.registrationId);
+  };
+  for (const [registrationId, userId] of pairs(confirmed)) {
+    add({ registrationId, userId, status: "confirmed" });
+  }
+  for (const [registrationId, userId] of pairs(waitlisted)) {
+    const [next, ticket] = append(waitlist, registrationId);
+    waitlist = next;
+    add({ registrationId, userId, status: "waitlisted", ticket });
+  }
+
+  const people = (confirmed.length + waitlisted.length) / 2;
+  if (registrations.size !== people || registrationIds.size !== people) {
+    throw new TypeError("Cannot decode a live event: a registration or a user occurs twice");
+  }
+  return {
+    status,
+    organizerId,
+    title,
+    ...(description === null ? {} : { description }),
+    ...(venue === null ? {} : { venue }),
+    startsAt,
+    endsAt,
+    capacity,
+    ...(waitlistCapacity === null ? {} : { waitlistCapacity }),
+    confirmed: confirmed.length / 2,
+    registrations: registrations.asImmutable(),
+    registrationIds: registrationIds.asImmutable(),
+    waitlist,
+  };
+}
+
+function* pairs(texts: readonly string[]): Generator<readonly [string, string]> {
+  for (let at = 0; at + 1 < texts.length; at += 2) yield [texts[at]!, texts[at + 1]!];
+}

@@ -1,0 +1,55 @@
+/** What a live event remembers. */
+import { Map as PersistentMap } from "immutable";
+import { empty, type Waitlist } from "./waitlist.ts";
+
+/**
+ * What the organizer lays down, and may revise.
+ *
+ * Times are texts as `Date.prototype.toISOString` writes them, so that equal times are equal texts.
+ */
+export interface Plan {
+  readonly title: string;
+  readonly description?: string;
+  readonly venue?: string;
+  readonly startsAt: string;
+  readonly endsAt: string;
+  readonly capacity: number;
+  /** How many may wait at most; without it, any number. */
+  readonly waitlistCapacity?: number;
+}
+
+/** Somebody who has not withdrawn; who has is found only in the history. */
+export type Registration =
+  & { readonly registrationId: string; readonly userId: string }
+  & ({ readonly status: "confirmed" } | { readonly status: "waitlisted"; readonly ticket: number });
+
+/**
+ * Persistent: a new state shares with the old all that did not change, and never alters it.
+ *
+ * A state without registrations holds only shared empty maps.
+ */
+export interface State extends Plan {
+  readonly status: "unscheduled" | "draft" | "published" | "cancelled";
+  readonly organizerId: string;
+  /** How many registrations are confirmed. */
+  readonly confirmed: number;
+  /** By registration id. */
+  readonly registrations: PersistentMap<string, Registration>;
+  /** The registration id of every user who has one. */
+  readonly registrationIds: PersistentMap<string, string>;
+  /** The ids of the waitlisted registrations, in order of arrival. */
+  readonly waitlist: Waitlist;
+}
+
+export const initial: State = {
+  status: "unscheduled",
+  organizerId: "",
+  title: "",
+  startsAt: "",
+  endsAt: "",
+  capacity: 0,
+  confirmed: 0,
+  registrations: PersistentMap(),
+  registrationIds: PersistentMap(),
+  waitlist: empty,
+};

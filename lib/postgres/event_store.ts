@@ -1,0 +1,298 @@
+/**
+ * The store of the runtime in Postgres, embedded or a server.
+ *
+ * @module
+ */
+import { CompiledQuery, type Kysely, sql } from "kysely";
+import type { Address } from "../runtime/envelope.ts";
+import type {
+  Commit,
+  CommitOutcome,
+  FeedPage,
+  FeedQuery,
+  Loaded,
+  LoadRequest,
+  RememberedReply,
+  Snapshot,
+  Store,
+  StoredEvent,
+} from "../runtime/store.ts";
+import { commitStatement, loadStatement } from "./statements.ts";
+import type { Tables } from "./tables.ts";
+
+interface CommitRow {
+  readonly n: number;
+  readonly outcome: "ok" | "conflict" | "duplicate";
+  readonly replies: readonly RememberedReply[] | null;
+  readonly transaction: string | null;
+}
+
+type EventTuple = readonly [
+  version: number,
+  type: string,
+  schema: number,
+  data: unknown,
+  correlationId: string,
+  causationId: string,
+  principalId: string,
+  at: number,
+];
+
+interface LoadRow {
+  readonly n: number;
+  readonly version: number | null;
+  readonly revision: number | null;
+  readonly transaction: string | null;
+  readonly snapshot_version: number | null;
+  readonly snapshot_schema: number | null;
+  readonly snapshot_state: unknown;
+  readonly events: readonly EventTuple[] | null;
+}
+
+export interface EventStorePools {
+  /** Loads, reads, and turns under a row lock. */
+  readonly db: Kysely<Tables>;
+  /** Commits alone, so that nothing slow ever stands before them. */
+  readonly committer: Kysely<Tables>;
+}
+
+export class PostgresEventStore implements Store {
+  readonly #db: Kysely<Tables>;
+  readonly #committer: Kysely<Tables>;
+
+  constructor({ db, committer }: EventStorePools) {
+    this.#db = db;
+    this.#committer = committer;
+  }
+
+  async load(requests: readonly LoadRequest[]): Promise<readonly Loaded[]> {
+    return await load(this.#db, requests);
+  }
+
+  async commit(batch: readonly Commit[]): Promise<readonly CommitOutcome[]> {
+    return await commit(this.#committer, batch);
+  }
+
+  async commitExclusively(
+    address: Address,
+    afterVersion: number,
+    decide: (caughtUp: Loaded) => Commit,
+  ): Promise<CommitOutcome> {
+    return await this.#db.transaction().execute(async (transaction) => {
+      await transaction.selectFrom("actor").select("revision")
+        .where("kind", "=", address.kind).where("key", "=", address.key)
+        .forUpdate().execute();
+      const [caughtUp] = await load(transaction, [{ address, afterVersion }]);
+      const [outcome] = await commit(transaction, [decide(caughtUp!)]);
+      return outcome!;
+    });
+  }
+
+  async saveSnapshots(
+    snapshots: readonly { readonly address: Address; readonly snapshot: Snapshot }[],
+  ): Promise<void> {
+    const rows = snapshots.map(({ address: { kind, key }, snapshot }) => {
+      return { kind, key, ...snapshot };
+    });
+    await sql`
+      insert into snapshot (kind, key, version, schema, state)
+      select r.kind, r.key, r.version, r.schema, r.state
+      from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb) as r(
+        kind text, key text, version bigint, schema smallint, state jsonb)
+      order by r.kind, r.key
+      on conflict (kind, key) do update
+      set version = excluded.version, schema = excluded.schema, state = excluded.state
+      where snapshot.version < excluded.version`.execute(this.#db);
+  }
+
+  async forgetReplies(givenBefore: number, limit: number): Promise<number> {
+    const result = await sql`
+      delete from reply where ctid = any(array(
+        select ctid from reply where at < ${new Date(givenBefore)} limit ${limit}
+      ))`.execute(this.#db);
+    return Number(result.numAffectedRows);
+  }
+
+  async readStream(
+    address: Address,
+    { after = 0, through, limit }: {
+      readonly after?: number;
+      readonly through?: number;
+      readonly limit?: number;
+    } = {},
+  ): Promise<readonly StoredEvent[]> {
+    const rows = await this.#db.selectFrom("event").selectAll()
+      .where("kind", "=", address.kind).where("key", "=", address.key)
+      .where("version", ">", after)
+      .$if(through !== undefined, (query) => query.where("version", "<=", through!))
+      .orderBy("version")
+      .$if(limit !== undefined, (query) => query.limit(limit!))
+      .execute();
+    return rows.map(storedEvent);
+  }
+
+  async readFeed(query: FeedQuery): Promise<FeedPage> {
+    return await readFeed(this.#db, query);
+  }
+}
+
+async function load(
+  db: Kysely<Tables>,
+  requests: readonly LoadRequest[],
+): Promise<readonly Loaded[]> {
+  const asked = requests.map(({ address: { kind, key }, afterVersion }, n) => {
+    return { n, kind, key, after: afterVersion };
+  });
+  const { rows } = await db.executeQuery<LoadRow>(
+    CompiledQuery.raw(loadStatement, [JSON.stringify(asked)]),
+  );
+  const answers = new Array<Loaded>(requests.length);
+  for (const row of rows) answers[row.n] = loaded(row);
+  return answers;
+}
+
+function loaded(row: LoadRow): Loaded {
+  return {
+    revision: row.revision ?? 0,
+    version: row.version ?? 0,
+    transaction: row.transaction ?? "0",
+    ...(row.snapshot_version !== null && {
+      snapshot: {
+        version: row.snapshot_version,
+        schema: row.snapshot_schema!,
+        state: row.snapshot_state,
+      },
+    }),
+    events: (row.events ?? []).map((
+      [version, type, schema, data, correlationId, causationId, principalId, at],
+    ) => ({ version, type, schema, data, correlationId, causationId, principalId, at })),
+  };
+}
+
+/** Gives the batch the order of its locks, and the outcomes the order of the batch. */
+async function commit(
+  db: Kysely<Tables>,
+  batch: readonly Commit[],
+): Promise<readonly CommitOutcome[]> {
+  const ordered = batch.map((commit, n) => ({ n, commit }))
+    .sort((a, b) => inOrder(a.commit.address, b.commit.address));
+  const asked = ordered.map(({ n, commit }) => commitRequest(n, commit));
+  const { rows } = await db.executeQuery<CommitRow>(
+    CompiledQuery.raw(commitStatement, [JSON.stringify(asked)]),
+  );
+  const outcomes = new Array<CommitOutcome>(batch.length);
+  for (const row of rows) outcomes[row.n] = commitOutcome(row);
+  return outcomes;
+}
+
+function inOrder(a: Address, b: Address): number {
+  if (a.kind !== b.kind) return a.kind < b.kind ? -1 : 1;
+  return a.key < b.key ? -1 : 1;
+}
+
+function commitRequest(n: number, { address, revision, version, at, events, replies }: Commit) {
+  return {
+    n,
+    kind: address.kind,
+    key: address.key,
+    revision,
+    version,
+    at: new Date(at),
+    events: events.map((event) => ({
+      type: event.type,
+      schema: event.schema,
+      data: event.data,
+      correlation: event.correlationId,
+      causation: event.causationId,
+      principal: event.principalId,
+    })),
+    replies: replies.map((reply) => ({
+      principal: reply.principalId,
+      key: reply.key,
+      hash: reply.requestHash,
+      outcome: reply.outcome,
+    })),
+  };
+}
+
+function commitOutcome({ outcome, replies, transaction }: CommitRow): CommitOutcome {
+  switch (outcome) {
+    case "ok":
+      return { is: "ok", transaction: transaction ?? "0" };
+    case "duplicate":
+      return { is: "duplicate", replies: replies ?? [] };
+    case "conflict":
+      return { is: "conflict" };
+  }
+}
+
+/**
+ * A page of everything recorded, in the order of `(transaction, position)`, up to the oldest
+ * transaction still running: whatever commits from now on comes behind it.
+ */
+export async function readFeed(db: Kysely<Tables>, query: FeedQuery): Promise<FeedPage> {
+  const { after, limit, kind, types, from, to } = query;
+  // One statement: the horizon and the events must be of the same snapshot.
+  const { rows } = await sql<FeedRow>`
+    select horizon.through::text as through, e.*
+    from (select pg_snapshot_xmin(pg_current_snapshot()) as through) horizon
+    left join lateral (
+      select event.kind, event.key, event.version, event.type, event.schema, event.data,
+        event.correlation_id, event.causation_id, event.principal, event.at,
+        event.transaction::text as transaction, event.position
+      from event
+      where (event.transaction, event.position)
+          > (${after.transaction}::text::xid8, ${after.position}::bigint)
+        and event.transaction < horizon.through
+        ${kind === undefined ? sql`` : sql`and event.kind = ${kind}`}
+        ${types === undefined ? sql`` : sql`and event.type = any(${types}::text[])`}
+        ${from === undefined ? sql`` : sql`and event.at >= ${new Date(from)}`}
+        ${to === undefined ? sql`` : sql`and event.at < ${new Date(to)}`}
+      order by event.transaction, event.position
+      limit ${limit}
+    ) e on true`.execute(db);
+  const found = rows.filter(({ version }) => version !== null);
+  const horizon = BigInt(rows[0]!.through) - 1n;
+  // The last transaction of a full page may go on behind it; those before are complete.
+  const through = found.length < limit ? horizon : BigInt(found.at(-1)!.transaction) - 1n;
+  return {
+    events: found.map((row) => ({
+      ...storedEvent(row),
+      address: { kind: row.kind, key: row.key },
+      cursor: { transaction: row.transaction, position: String(row.position) },
+    })),
+    through: String(through),
+  };
+}
+
+interface EventRow {
+  readonly version: number | bigint | string;
+  readonly type: string;
+  readonly schema: number;
+  readonly data: unknown;
+  readonly correlation_id: string;
+  readonly causation_id: string;
+  readonly principal: string;
+  readonly at: Date;
+}
+
+interface FeedRow extends EventRow {
+  readonly through: string;
+  readonly kind: string;
+  readonly key: string;
+  readonly transaction: string;
+  readonly position: number | bigint | string;
+}
+
+function storedEvent(row: EventRow): StoredEvent {
+  return {
+    version: Number(row.version),
+    type: row.type,
+    schema: row.schema,
+    data: row.data,
+    correlationId: row.correlation_id,
+    causationId: row.causation_id,
+    principalId: row.principal,
+    at: row.at.getTime(),
+  };
+}

@@ -1,0 +1,86 @@
+/**
+ * Moves projections forward: the read model and its checkpoint change in one transaction.
+ *
+ * @module
+ */
+import { type Kysely, sql, type Transaction } from "kysely";
+import type { Advance, Projection, ProjectionStore } from "../runtime/projector.ts";
+import { type FeedCursor, feedStart } from "../runtime/store.ts";
+import { readFeed } from "./event_store.ts";
+import type { Tables } from "./tables.ts";
+
+export class PostgresProjectionStore implements ProjectionStore<Transaction<Tables>> {
+  readonly #db: Kysely<Tables>;
+
+  constructor(db: Kysely<Tables>) {
+    this.#db = db;
+  }
+
+  async advance(
+    projection: Projection<Transaction<Tables>>,
+    limit: number,
+  ): Promise<Advance | undefined> {
+    return await this.#db.transaction().execute(async (transaction) => {
+      if (!await isOnlyReader(transaction, projection.name)) return undefined;
+      const checkpoint = await readCheckpoint(transaction, projection.name);
+      const after = checkpoint ?? feedStart;
+      const { kind } = projection;
+      const { events, through } = await readFeed(transaction, { after, kind, limit });
+      if (events.length > 0) await projection.apply(transaction, events);
+      // An idle projection writes nothing: its horizon moves with every commit of others, and
+      // whoever waits for a write of this kind finds it at that write.
+      if (events.length > 0 || isBehind(checkpoint)) {
+        const { cursor } = events.at(-1) ?? { cursor: after };
+        await moveCheckpoint(transaction, projection.name, cursor, through);
+      }
+      return { events: events.length, through };
+    });
+  }
+
+  async through(projection: string): Promise<string> {
+    const checkpoint = await readCheckpoint(this.#db, projection);
+    return checkpoint?.through ?? "0";
+  }
+}
+
+interface Checkpoint extends FeedCursor {
+  readonly through: string;
+}
+
+/** The last page ended within a transaction, and what `through` says is older than the cursor. */
+function isBehind(checkpoint: Checkpoint | undefined): boolean {
+  return checkpoint !== undefined &&
+    BigInt(checkpoint.through) < BigInt(checkpoint.transaction);
+}
+
+/** Held to the end of the transaction, so it also works where a pooler shares sessions out. */
+async function isOnlyReader(db: Kysely<Tables>, projection: string): Promise<boolean> {
+  const { rows } = await sql<{ isOnly: boolean }>`
+    select pg_try_advisory_xact_lock(hashtextextended(${`projection/${projection}`}, 0)) as "isOnly"
+  `.execute(db);
+  return rows[0]!.isOnly;
+}
+
+async function readCheckpoint(
+  db: Kysely<Tables>,
+  projection: string,
+): Promise<Checkpoint | undefined> {
+  const { rows } = await sql<Checkpoint>`
+    select transaction::text as transaction, position::text as position, through::text as through
+    from checkpoint where projection = ${projection}`.execute(db);
+  return rows[0];
+}
+
+async function moveCheckpoint(
+  db: Kysely<Tables>,
+  projection: string,
+  { transaction, position }: FeedCursor,
+  through: string,
+): Promise<void> {
+  await sql`
+    insert into checkpoint (projection, transaction, position, through)
+    values (${projection}, ${transaction}::text::xid8, ${position}::text::bigint,
+      ${through}::text::xid8)
+    on conflict (projection) do update set transaction = excluded.transaction,
+      position = excluded.position, through = excluded.through`.execute(db);
+}

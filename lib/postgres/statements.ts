@@ -1,0 +1,130 @@
+/**
+ * The two statements that the runtime lives on, each for many actors at once.
+ *
+ * Both take one JSON parameter: it costs Postgres no more than arrays do, and means the same to
+ * every driver. Each look-up stands in a lateral subquery of its own with a LIMIT or a lock, which
+ * keeps the planner from ever preferring a scan of a whole table: the statements are prepared while
+ * the tables are small, and stay planned when they no longer are.
+ *
+ * @module
+ */
+
+/**
+ * Applies the commits of a batch, or says of each why not.
+ *
+ * `$1`: `[{ n, kind, key, revision, version, at, events, replies }]`, in the order of kind and key,
+ * which is the order of locking. One row comes back per commit: `n, outcome, replies, transaction`.
+ *
+ * How it is correct in READ COMMITTED, where the statement sees one snapshot but locks the newest
+ * row: whoever commits to an actor raises its revision. So if the locked row still has the revision
+ * that the turn was decided on, nobody has committed since, and the snapshot shows all its replies.
+ */
+export const commitStatement = `
+with request as materialized (
+  select r.*, r.events <> '[]' or r.replies <> '[]' as writes
+  from jsonb_to_recordset($1::text::jsonb) as r(
+    n int, kind text, key text, revision bigint, version bigint, at timestamptz,
+    events jsonb, replies jsonb)
+),
+locked as materialized (
+  select r.n, a.place
+  from request r cross join lateral (
+    select actor.ctid as place from actor
+    where actor.kind = r.kind and actor.key = r.key and actor.revision = r.revision
+    for update
+  ) a
+  where r.writes and r.revision > 0
+),
+-- After all locks are taken: then no two batches can wait for each other in a circle.
+created as (
+  insert into actor (kind, key, version, revision, transaction)
+  select r.kind, r.key, r.version + jsonb_array_length(r.events), 1, pg_current_xact_id()
+  from request r
+  where r.writes and r.revision = 0 and (select count(*) from locked) >= 0
+  on conflict (kind, key) do nothing
+  returning kind, key
+),
+duplicate as materialized (
+  select r.n, jsonb_agg(jsonb_build_object('principalId', known.principal,
+    'key', known.idempotency_key, 'requestHash', known.request_hash, 'outcome', known.outcome)
+  ) as replies
+  from request r
+  cross join lateral jsonb_to_recordset(r.replies) as asked(principal text, key text)
+  cross join lateral (
+    select reply.* from reply
+    where reply.kind = r.kind and reply.key = r.key
+      and reply.principal = asked.principal and reply.idempotency_key = asked.key
+    limit 1
+  ) known
+  where r.revision > 0
+  group by r.n
+),
+applied as materialized (
+  select r.*, locked.place
+  from request r left join locked on locked.n = r.n
+  where r.n not in (select n from duplicate)
+    and (locked.n is not null or (r.kind, r.key) in (select kind, key from created))
+),
+advanced as (
+  update actor
+  set version = r.version + jsonb_array_length(r.events), revision = r.revision + 1,
+    transaction = pg_current_xact_id()
+  from applied r
+  where actor.ctid = r.place
+),
+recorded as (
+  insert into event (kind, key, version, type, schema, data, correlation_id, causation_id,
+    principal, at)
+  select r.kind, r.key, r.version + e.place, e.type, e.schema, e.data, e.correlation, e.causation,
+    e.principal, r.at
+  from applied r cross join lateral rows from (jsonb_to_recordset(r.events) as (
+    type text, schema smallint, data jsonb, correlation uuid, causation uuid, principal text
+  )) with ordinality as e(type, schema, data, correlation, causation, principal, place)
+),
+remembered as (
+  insert into reply (kind, key, principal, idempotency_key, request_hash, outcome, at)
+  select r.kind, r.key, k.principal, k.key, k.hash, k.outcome, r.at
+  from applied r cross join lateral jsonb_to_recordset(r.replies) as k(
+    principal text, key text, hash text, outcome jsonb)
+)
+select r.n, duplicate.replies, pg_current_xact_id_if_assigned()::text as transaction,
+  case
+    when duplicate.n is not null then 'duplicate'
+    when r.writes and applied.n is not null then 'ok'
+    when not r.writes and r.revision = coalesce(stands.revision, 0) then 'ok'
+    else 'conflict'
+  end as outcome
+from request r
+left join applied on applied.n = r.n
+left join duplicate on duplicate.n = r.n
+left join lateral (
+  select actor.revision from actor
+  where not r.writes and actor.kind = r.kind and actor.key = r.key
+  limit 1
+) stands on true`;
+
+/**
+ * Reads where actors stand, each as of one moment.
+ *
+ * `$1`: `[{ n, kind, key, after }]`; `after` is null where the snapshot is wanted. One row comes back
+ * per request, with the events after the snapshot, or after `after`, as one JSON array of arrays.
+ */
+export const loadStatement = `
+select r.n, actor.version, actor.revision, actor.transaction::text as transaction,
+  snapshot.version as snapshot_version, snapshot.schema as snapshot_schema,
+  snapshot.state as snapshot_state, tail.events
+from jsonb_to_recordset($1::text::jsonb) as r(n int, kind text, key text, after bigint)
+left join lateral (
+  select a.* from actor a where a.kind = r.kind and a.key = r.key limit 1
+) actor on true
+left join lateral (
+  select s.* from snapshot s
+  where r.after is null and s.kind = r.kind and s.key = r.key limit 1
+) snapshot on true
+left join lateral (
+  select json_agg(json_build_array(e.version, e.type, e.schema, e.data, e.correlation_id,
+    e.causation_id, e.principal, extract(epoch from e.at) * 1000) order by e.version) as events
+  from event e
+  where e.kind = r.kind and e.key = r.key
+    and e.version > coalesce(r.after, snapshot.version, 0)
+) tail on true`;

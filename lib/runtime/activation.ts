@@ -1,0 +1,474 @@
+/**
+ * One actor in memory: its durable standing, its mailbox, and one turn at a time.
+ *
+ * The mailbox makes an activation the only writer in this process. Across processes nothing does:
+ * there the store's fence keeps the stream linear, and an activation that lost a race catches up and
+ * decides again.
+ *
+ * @module
+ */
+import type { Env } from "../env.ts";
+import { TransientFault } from "../fault.ts";
+import { retryTransient } from "../resilience/retry.ts";
+import type { Batcher } from "./batcher.ts";
+import type { Committer } from "./committer.ts";
+import { type Address, addressText } from "./envelope.ts";
+import { Mailbox } from "./mailbox.ts";
+import type { HandledMessage, Observe } from "./observe.ts";
+import type {
+  Commit,
+  CommitOutcome,
+  Loaded,
+  LoadRequest,
+  RememberedReply,
+  Snapshot,
+  Store,
+} from "./store.ts";
+import {
+  type AnyAggregate,
+  decideTurn,
+  type Letter,
+  type Outcome,
+  replay,
+  type Standing,
+  type Turn,
+  type Verdict,
+} from "./turn.ts";
+
+export interface HostingLimits {
+  /** Messages that may wait at one actor. */
+  readonly mailboxCapacity: number;
+  /** Messages decided in one turn. */
+  readonly turnMax: number;
+  /** Events after which a snapshot is due; later ones come at ever greater distance. */
+  readonly snapshotEvery: number;
+  /** How long a turn under the row lock is tried before its senders hear of the fault. */
+  readonly giveUpMs: number;
+}
+
+/** What the activations of a system share. */
+export interface ActivationContext {
+  readonly env: Env;
+  readonly store: Store;
+  readonly observe: Observe;
+  readonly committer: Committer;
+  readonly loader: Batcher<LoadRequest, Loaded>;
+  readonly limits: HostingLimits;
+  /** Has `run` called soon, together with all others that are awake. */
+  readonly wake: (activation: Activation) => void;
+  readonly keepSnapshot: (address: Address, snapshot: Snapshot) => void;
+}
+
+/** Turns taken under the row lock after a lost race, since one such race seldom comes alone. */
+const EXCLUSIVE_TURNS = 8;
+/** Attempts at one turn. Under the row lock no race is lost, so more than a few mean a defect. */
+const ATTEMPTS_MAX = 10;
+/** At passivation, a tail this short is quicker to replay than a snapshot is to write. */
+const TAIL_WORTH_A_SNAPSHOT = 16;
+
+export class Activation {
+  readonly address: Address;
+  readonly #aggregate: AnyAggregate;
+  readonly #context: ActivationContext;
+  readonly #mailbox: Mailbox<Letter>;
+  #standing: Standing | undefined;
+  /** When the request was sent that showed the standing to be current, in monotonic milliseconds. */
+  #verifiedAt = -Infinity;
+  #snapshotVersion = 0;
+  #isAwake = false;
+  #exclusiveTurnsLeft = 0;
+  /** A defect of this turn, if there was one. */
+  #defect: { readonly error: unknown } | undefined;
+  /** Request hashes of the keyed commands that have no outcome yet. */
+  #keysRunning: Map<string, string> | undefined;
+  #handled: HandledMessage[] = [];
+  /** In monotonic milliseconds; kept by the system. */
+  lastUsedAt = 0;
+
+  constructor(aggregate: AnyAggregate, address: Address, context: ActivationContext) {
+    this.#aggregate = aggregate;
+    this.address = address;
+    this.#context = context;
+    this.#mailbox = new Mailbox(context.limits.mailboxCapacity);
+  }
+
+  /** Nothing waits and nothing runs: it may be forgotten without anyone noticing. */
+  get isAtRest(): boolean {
+    return !this.#isAwake;
+  }
+
+  /** Where the actor stood when last seen; `undefined` before it is loaded. */
+  get standing(): Standing | undefined {
+    return this.#standing;
+  }
+
+  /**
+   * Puts the letter into the mailbox, or settles it at once.
+   *
+   * @throws {TransientFault} when the mailbox is full.
+   */
+  deliver(letter: Letter): void {
+    if (this.#refuseRunningKey(letter)) return;
+    if (!this.#mailbox.offer(letter)) {
+      const { mailboxCapacity: capacity } = this.#context.limits;
+      this.#context.observe({ type: "mailbox-full", address: this.address, capacity });
+      throw new TransientFault(`Cannot deliver to ${addressText(this.address)}: mailbox full`);
+    }
+    const { idempotency } = letter.envelope;
+    if (idempotency !== undefined) {
+      this.#keysRunning ??= new Map();
+      this.#keysRunning.set(runningKey(letter), idempotency.requestHash);
+    }
+    this.#wake();
+  }
+
+  /** One turn, after loading if need be. Called by the system, once per `wake`. */
+  async run(): Promise<void> {
+    try {
+      if (this.#standing === undefined) await this.#activate();
+      await this.#takeTurn(this.#mailbox.take(this.#context.limits.turnMax));
+    } catch (error) {
+      // Loading failed: whoever waits hears why, and the next message tries again.
+      for (const letter of this.#mailbox.take(Infinity)) this.#reject(letter, error);
+    }
+    this.#isAwake = false;
+    if (this.#mailbox.size > 0) this.#wake();
+  }
+
+  /** What to write down before the actor is forgotten, so that it is quick to load again. */
+  parting(): Snapshot | undefined {
+    const tail = (this.#standing?.version ?? 0) - this.#snapshotVersion;
+    return tail >= TAIL_WORTH_A_SNAPSHOT ? this.#snapshot() : undefined;
+  }
+
+  #wake(): void {
+    if (this.#isAwake) return;
+    this.#isAwake = true;
+    this.#context.wake(this);
+  }
+
+  /** Two requests under one key cannot both run: the second would not see the first one's reply. */
+  #refuseRunningKey(letter: Letter): boolean {
+    const { idempotency } = letter.envelope;
+    if (idempotency === undefined) return false;
+    const running = this.#keysRunning?.get(runningKey(letter));
+    if (running === undefined) return false;
+    const reason = running === idempotency.requestHash
+      ? "idempotency-key-in-progress"
+      : "idempotency-key-reused";
+    const version = this.#standing?.version ?? 0;
+    letter.resolve({ accepted: false, reason, version, replayed: false });
+    return true;
+  }
+
+  async #activate(): Promise<void> {
+    const { env, loader, observe } = this.#context;
+    const startedAt = env.monotonic();
+    const loaded = await loader.add({ address: this.address });
+    const { snapshot } = loaded;
+    const base = snapshot && this.#decodeSnapshot(snapshot);
+    const tail = snapshot !== undefined && base === undefined
+      ? await loader.add({ address: this.address, afterVersion: 0 })
+      : loaded;
+    const start = base ?? { state: this.#aggregate.initial, version: 0 };
+    const { state, version } = replay(this.#aggregate, start, tail.events, []);
+    this.#snapshotVersion = start.version;
+    this.#standing = { state, version, revision: tail.revision, transaction: tail.transaction };
+    this.#verifiedAt = startedAt;
+    observe({
+      type: "activated",
+      address: this.address,
+      version,
+      replayed: tail.events.length,
+      durationMs: env.monotonic() - startedAt,
+    });
+  }
+
+  #decodeSnapshot(snapshot: Snapshot): Pick<Standing, "state" | "version"> | undefined {
+    const codec = this.#aggregate.snapshot;
+    if (codec === undefined || codec.schema !== snapshot.schema) return undefined;
+    try {
+      return { state: codec.decode(snapshot.state), version: snapshot.version };
+    } catch (error) {
+      this.#context.observe({ type: "snapshot-dropped", address: this.address, error });
+      return undefined;
+    }
+  }
+
+  async #takeTurn(letters: readonly Letter[]): Promise<void> {
+    const { env, observe } = this.#context;
+    const startedAt = env.monotonic();
+    let pending = this.#refuseExpired(letters, startedAt);
+    let attempts = 0;
+    try {
+      while (pending.length > 0) {
+        if (++attempts > ATTEMPTS_MAX) throw new TransientFault(this.#lostRaces());
+        pending = await this.#attempt(pending);
+      }
+      if (this.#defect !== undefined) this.#restart("defect", this.#defect.error);
+    } catch (error) {
+      for (const letter of pending) this.#reject(letter, error);
+      const isUnknown = error instanceof TransientFault && error.outcome === "unknown";
+      this.#restart(isUnknown ? "unknown-outcome" : "defect", error);
+    }
+    if (letters.length === 0) return;
+    const messages = this.#handled;
+    this.#handled = [];
+    observe({
+      type: "turn",
+      address: this.address,
+      messages,
+      attempts,
+      startedAt,
+      endedAt: env.monotonic(),
+    });
+  }
+
+  #refuseExpired(letters: readonly Letter[], now: number): readonly Letter[] {
+    if (letters.every(({ envelope }) => envelope.deadline > now)) return letters;
+    return letters.filter((letter) => {
+      if (letter.envelope.deadline > now) return true;
+      const where = addressText(this.address);
+      this.#reject(letter, new TransientFault(`Waited at ${where} until past the deadline`));
+      return false;
+    });
+  }
+
+  /** Decides and records once; resolves with the letters that need another attempt. */
+  async #attempt(letters: readonly Letter[]): Promise<readonly Letter[]> {
+    if (this.#exclusiveTurnsLeft > 0) return await this.#attemptExclusively(letters);
+    const { env, committer } = this.#context;
+    const sentAt = env.monotonic();
+    const turn = decideTurn(this.#aggregate, this.address, this.#loaded(), letters, env.now());
+    if (this.#needsNoCommit(turn)) return this.#adopt(turn, this.#loaded().transaction);
+    const outcome = await committer.commit(turn.commit);
+    if (outcome.is === "conflict") return await this.#afterConflict(turn, letters);
+    this.#verifiedAt = sentAt;
+    return await this.#conclude(turn, outcome, letters);
+  }
+
+  /** A turn that has something to write goes under the row lock; for others, reading is enough. */
+  async #afterConflict({ commit }: Turn, letters: readonly Letter[]): Promise<readonly Letter[]> {
+    this.#context.observe({ type: "conflict", address: this.address });
+    if (isWriting(commit)) {
+      this.#exclusiveTurnsLeft = EXCLUSIVE_TURNS;
+      return letters;
+    }
+    this.#verifiedAt = this.#context.env.monotonic();
+    const afterVersion = this.#loaded().version;
+    const loaded = await this.#context.loader.add({ address: this.address, afterVersion });
+    return this.#catchUp(loaded, letters);
+  }
+
+  /** Nothing to write, and the standing was read after the last of these letters had come. */
+  #needsNoCommit({ commit, verdicts }: Turn): boolean {
+    return !isWriting(commit) &&
+      verdicts.every(({ letter }) => letter.receivedAt <= this.#verifiedAt);
+  }
+
+  /**
+   * The turn under the row lock: catches up with what others wrote, then decides and commits while
+   * they wait. Where several nodes press on one actor, they take turns rather than collide.
+   */
+  async #attemptExclusively(letters: readonly Letter[]): Promise<readonly Letter[]> {
+    const { env, store, observe, limits } = this.#context;
+    this.#exclusiveTurnsLeft--;
+    let pending = letters;
+    let turn: Turn | undefined;
+    const decide = (caughtUp: Loaded) => {
+      if (caughtUp.events.length > 0) this.#exclusiveTurnsLeft = EXCLUSIVE_TURNS;
+      pending = this.#catchUp(caughtUp, pending);
+      turn = decideTurn(this.#aggregate, this.address, this.#loaded(), pending, env.now());
+      return turn.commit;
+    };
+    const outcome = await retryTransient(
+      () => store.commitExclusively(this.address, this.#loaded().version, decide),
+      {
+        env,
+        giveUpMs: limits.giveUpMs,
+        onFailure: (error, retryInMs) =>
+          observe({ type: "commit-failed", actors: 1, error, retryInMs }),
+      },
+    );
+    return await this.#conclude(turn!, outcome, pending);
+  }
+
+  async #conclude(
+    turn: Turn,
+    outcome: CommitOutcome,
+    letters: readonly Letter[],
+  ): Promise<readonly Letter[]> {
+    switch (outcome.is) {
+      case "ok":
+        return this.#adopt(turn, outcome.transaction);
+      case "conflict":
+        return letters;
+      case "duplicate":
+        return letters.filter((letter) => !this.#answerFrom(outcome.replies, letter));
+      case "poison":
+        return await this.#isolatePoison(letters, outcome.cause);
+    }
+  }
+
+  /** The store took the turn: from here on it is the truth, and its senders may know. */
+  #adopt({ commit, state, verdicts }: Turn, transaction: string): readonly Letter[] {
+    const isWritten = isWriting(commit);
+    const standing = {
+      state,
+      version: commit.version + commit.events.length,
+      revision: isWritten ? commit.revision + 1 : commit.revision,
+      transaction: isWritten ? transaction : this.#loaded().transaction,
+    };
+    this.#standing = standing;
+    for (const verdict of verdicts) this.#tell(verdict, standing.transaction);
+    this.#keepSnapshotIfDue();
+    return [];
+  }
+
+  /** Moves the standing to what the store knows; answers the letters found to be applied already. */
+  #catchUp(loaded: Loaded, letters: readonly Letter[]): readonly Letter[] {
+    const before = this.#loaded();
+    if (loaded.version < before.version) {
+      const where = addressText(this.address);
+      throw new Error(
+        `The store lost events: ${where} fell from ${before.version} to ${loaded.version}`,
+      );
+    }
+    const { state, version, recognised } = replay(
+      this.#aggregate,
+      before,
+      loaded.events,
+      letters,
+    );
+    const { revision, transaction } = loaded;
+    this.#standing = { state, version, revision, transaction };
+    for (const verdict of recognised.values()) this.#tell(verdict, transaction);
+    return recognised.size === 0 ? letters : letters.filter((letter) => !recognised.has(letter));
+  }
+
+  #answerFrom(replies: readonly RememberedReply[], letter: Letter): boolean {
+    const { idempotency, principal } = letter.envelope;
+    const reply = replies.find(({ key, principalId }) =>
+      key === idempotency?.key && principalId === principal.id
+    );
+    if (reply === undefined) return false;
+    const { version, transaction } = this.#loaded();
+    if (reply.requestHash !== idempotency!.requestHash) {
+      const reason = "idempotency-key-reused";
+      this.#resolve(letter, { accepted: false, reason, version, replayed: false });
+    } else {
+      // Written by `decideTurn` as just that, and given back as it was.
+      const outcome = reply.outcome as Outcome;
+      this.#resolve(letter, {
+        ...outcome,
+        replayed: true,
+        ...(outcome.accepted && { transaction }),
+      });
+    }
+    return true;
+  }
+
+  /** One letter's content spoils the whole turn, so each gets a turn of its own. */
+  async #isolatePoison(letters: readonly Letter[], cause: unknown): Promise<readonly Letter[]> {
+    if (letters.length === 1) {
+      this.#reject(letters[0]!, cause);
+      return [];
+    }
+    for (const letter of letters) {
+      let pending: readonly Letter[] = [letter];
+      while (pending.length > 0) pending = await this.#attempt(pending);
+    }
+    return [];
+  }
+
+  #tell(verdict: Verdict, transaction: string): void {
+    const { letter } = verdict;
+    switch (verdict.is) {
+      case "accepted": {
+        const { version, answer } = verdict;
+        this.#resolve(letter, { accepted: true, version, answer, transaction, replayed: false });
+        break;
+      }
+      case "rejected": {
+        const { version, reason } = verdict;
+        this.#resolve(letter, { accepted: false, version, reason, replayed: false });
+        break;
+      }
+      case "defect":
+        this.#defect = verdict;
+        this.#reject(letter, verdict.error);
+    }
+  }
+
+  #resolve(letter: Letter, outcome: Outcome): void {
+    if (letter.isSettled) return;
+    this.#settled(letter, {
+      envelope: letter.envelope,
+      receivedAt: letter.receivedAt,
+      outcome: outcome.replayed ? "replayed" : outcome.accepted ? "accepted" : "rejected",
+      ...(!outcome.accepted && { reason: outcome.reason }),
+    });
+    letter.resolve(outcome);
+  }
+
+  #reject(letter: Letter, error: unknown): void {
+    if (letter.isSettled) return;
+    this.#settled(letter, {
+      envelope: letter.envelope,
+      receivedAt: letter.receivedAt,
+      outcome: error instanceof TransientFault ? "fault" : "defect",
+    });
+    letter.reject(error);
+  }
+
+  #settled(letter: Letter, handled: HandledMessage): void {
+    letter.isSettled = true;
+    this.#handled.push(handled);
+    if (letter.envelope.idempotency === undefined) return;
+    this.#keysRunning?.delete(runningKey(letter));
+    if (this.#keysRunning?.size === 0) this.#keysRunning = undefined;
+  }
+
+  /** What is in memory cannot be trusted: the next message finds it read afresh. */
+  #restart(because: "defect" | "unknown-outcome", error: unknown): void {
+    this.#standing = undefined;
+    this.#defect = undefined;
+    this.#context.observe({ type: "restarted", address: this.address, because, error });
+  }
+
+  #lostRaces(): string {
+    return `Cannot commit to ${addressText(this.address)}: lost ${ATTEMPTS_MAX} races`;
+  }
+
+  #loaded(): Standing {
+    if (this.#standing === undefined) throw new Error(`${addressText(this.address)} is not loaded`);
+    return this.#standing;
+  }
+
+  /**
+   * Snapshots grow with the actor, so their distance does as well: each covers at least half as many
+   * events as the one before, which keeps the cost per event constant.
+   */
+  #keepSnapshotIfDue(): void {
+    const tail = this.#loaded().version - this.#snapshotVersion;
+    if (tail < Math.max(this.#context.limits.snapshotEvery, this.#snapshotVersion / 2)) return;
+    const snapshot = this.#snapshot();
+    if (snapshot !== undefined) this.#context.keepSnapshot(this.address, snapshot);
+  }
+
+  #snapshot(): Snapshot | undefined {
+    const codec = this.#aggregate.snapshot;
+    if (codec === undefined || this.#standing === undefined) return undefined;
+    const { version, state } = this.#standing;
+    this.#snapshotVersion = version;
+    return { version, schema: codec.schema, state: codec.encode(state) };
+  }
+}
+
+function isWriting({ events, replies }: Commit): boolean {
+  return events.length > 0 || replies.length > 0;
+}
+
+function runningKey({ envelope }: Letter): string {
+  return `${envelope.principal.id}\n${envelope.idempotency?.key}`;
+}

@@ -1,0 +1,293 @@
+/**
+ * The way in: hosts aggregates, and brings messages to their actors.
+ *
+ * @module
+ */
+import type { Env } from "../env.ts";
+import { TransientFault } from "../fault.ts";
+import { Activation, type ActivationContext, type HostingLimits } from "./activation.ts";
+import type { Aggregate } from "./aggregate.ts";
+import { Batcher } from "./batcher.ts";
+import { Committer, type CommitterLimits } from "./committer.ts";
+import { type Address, addressText, type Cause } from "./envelope.ts";
+import type { Observe } from "./observe.ts";
+import type { Snapshot, Store } from "./store.ts";
+import type { Accepted, AnyAggregate, Letter, Outcome } from "./turn.ts";
+
+export interface SystemLimits extends HostingLimits, CommitterLimits {
+  /** Actors of one loading query. */
+  readonly loadMax: number;
+  readonly loadsInFlightMax: number;
+  /** Above this many in memory, those at rest are passivated, least recently used first. */
+  readonly residentMax: number;
+  /** An actor that heard nothing for this long is passivated. */
+  readonly idleMs: number;
+}
+
+export const defaultLimits: SystemLimits = {
+  mailboxCapacity: 10_000,
+  turnMax: 1_000,
+  snapshotEvery: 500,
+  batchMax: 512,
+  batchEventsMax: 2_000,
+  statementsInFlightMax: 2,
+  loadMax: 256,
+  loadsInFlightMax: 2,
+  giveUpMs: 5_000,
+  residentMax: 100_000,
+  idleMs: 10 * 60_000,
+};
+
+export interface SystemOptions {
+  readonly env: Env;
+  readonly store: Store;
+  readonly observe: Observe;
+  readonly limits?: Partial<SystemLimits>;
+}
+
+export interface Reading<View> {
+  readonly view: View;
+  readonly version: number;
+  /** Where feeds meet the newest write that `view` shows. */
+  readonly transaction: string;
+}
+
+export interface ReadOptions {
+  /** Shows at least this version, which the caller has seen elsewhere. */
+  readonly atLeast?: number;
+  /** Shows everything that was acknowledged before the read began, by any node. */
+  readonly isStrong?: boolean;
+}
+
+/** How many of the least recently used are looked at in search of one at rest. */
+const PRESSURE_LOOK_MAX = 64;
+
+export class ActorSystem implements AsyncDisposable {
+  readonly #env: Env;
+  readonly #observe: Observe;
+  readonly #limits: SystemLimits;
+  readonly #context: ActivationContext;
+  readonly #snapshots: Batcher<{ address: Address; snapshot: Snapshot }, undefined>;
+  readonly #hosted = new Map<string, AnyAggregate>();
+  /** In the order of last use. */
+  readonly #activations = new Map<string, Activation>();
+  readonly #running = new Set<Promise<void>>();
+  readonly #stopped = new AbortController();
+  #awake: Activation[] = [];
+
+  constructor({ env, store, observe, limits }: SystemOptions) {
+    this.#env = env;
+    this.#observe = observe;
+    this.#limits = { ...defaultLimits, ...limits };
+    const { loadMax, loadsInFlightMax } = this.#limits;
+    this.#snapshots = new Batcher({
+      run: async (batch) => {
+        await store.saveSnapshots(batch);
+        return batch.map(() => undefined);
+      },
+      batchMax: 100,
+      inFlightMax: 1,
+    });
+    this.#context = {
+      env,
+      store,
+      observe,
+      limits: this.#limits,
+      committer: new Committer(store, env, observe, this.#limits),
+      loader: new Batcher({
+        run: (requests) => store.load(requests),
+        batchMax: loadMax,
+        inFlightMax: loadsInFlightMax,
+      }),
+      wake: (activation) => this.#wake(activation),
+      keepSnapshot: (address, snapshot) => this.#keepSnapshot(address, snapshot),
+    };
+    void this.#passivateIdle();
+  }
+
+  /** Actors in memory. */
+  get residents(): number {
+    return this.#activations.size;
+  }
+
+  host<State, Command, Event extends { readonly type: string }, Reason extends string>(
+    aggregate: Aggregate<State, Command, Event, Reason>,
+  ): void {
+    this.#hosted.set(aggregate.kind, aggregate);
+  }
+
+  /**
+   * Delivers `command` to one actor, activating it if need be, and resolves once the decision is
+   * durable, or confirmed if it was a refusal. Commands from one sender are decided in their order.
+   *
+   * `answer` makes the reply out of what the command led to. It is pure and gives JSON: with an
+   * idempotency key it is remembered, and given again to whoever repeats the command.
+   *
+   * @throws {TransientFault} when the mailbox is full, the deadline has passed, the system is
+   * stopping or the store cannot be reached; its outcome says whether the command may have counted.
+   */
+  ask<State, Command, Event extends { readonly type: string }, Reason extends string, Answer>(
+    aggregate: Aggregate<State, Command, Event, Reason>,
+    key: string,
+    command: NoInfer<Command>,
+    cause: Cause,
+    answer: (accepted: Accepted<State, Event>) => Answer,
+  ): Promise<Outcome<Answer, Reason>> {
+    // The letter forgets the aggregate's types; what comes back is what its own
+    // `decide` and `answer` made, which is what this signature says.
+    const outcome = this.#deliver(aggregate.kind, key, command, cause, false, answer);
+    return outcome as Promise<Outcome<Answer, Reason>>;
+  }
+
+  /**
+   * Shows one actor's state through `view`, activating it if need be.
+   *
+   * Unless asked for more it shows what this node has seen committed; another node may have
+   * committed since.
+   *
+   * @throws {TransientFault} like `ask`.
+   */
+  async read<State, Command, Event extends { readonly type: string }, Reason extends string, View>(
+    aggregate: Aggregate<State, Command, Event, Reason>,
+    key: string,
+    cause: Cause,
+    view: (state: State, version: number) => View,
+    { atLeast = 0, isStrong = false }: ReadOptions = {},
+  ): Promise<Reading<View>> {
+    const activation = this.#activations.get(addressText({ kind: aggregate.kind, key }));
+    const standing = activation?.standing;
+    if (!isStrong && standing !== undefined && standing.version >= atLeast) {
+      this.#touch(activation!);
+      const { state, version, transaction } = standing;
+      return { view: view(state as State, version), version, transaction };
+    }
+    const look = ({ state, version }: Accepted<State, Event>) => view(state, version);
+    const outcome = await this.#deliver(aggregate.kind, key, undefined, cause, true, look);
+    if (!outcome.accepted) throw new Error(`An inspection was refused: ${outcome.reason}`);
+    const { answer, version, transaction } = outcome;
+    return { view: answer as View, version, transaction };
+  }
+
+  /**
+   * Refuses new messages, lets those in the mailboxes be answered, and writes down what makes the
+   * next activation quick.
+   */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped.abort();
+    while (this.#running.size > 0 || this.#awake.length > 0) {
+      await Promise.all(this.#running);
+      await new Promise<void>((resolve) => this.#env.soon(resolve));
+    }
+    for (const activation of this.#activations.values()) this.#passivate(activation, "shutdown");
+    await Promise.all(this.#running);
+  }
+
+  #deliver(
+    kind: string,
+    key: string,
+    command: unknown,
+    cause: Cause,
+    isInspection: boolean,
+    answer: Letter["answer"],
+  ): Promise<Outcome> {
+    if (this.#stopped.signal.aborted) {
+      return Promise.reject(new TransientFault("Cannot deliver: the system is stopping"));
+    }
+    const address = { kind, key };
+    const activation = this.#activationOf(address);
+    return new Promise((resolve, reject) => {
+      activation.deliver({
+        envelope: { ...cause, address, command },
+        isInspection,
+        answer,
+        receivedAt: this.#env.monotonic(),
+        resolve,
+        reject,
+        isSettled: false,
+      });
+    });
+  }
+
+  #activationOf(address: Address): Activation {
+    const existing = this.#activations.get(addressText(address));
+    if (existing !== undefined) {
+      this.#touch(existing);
+      return existing;
+    }
+    const aggregate = this.#hosted.get(address.kind);
+    if (aggregate === undefined) throw new Error(`No aggregate of kind ${address.kind} is hosted`);
+    const activation = new Activation(aggregate, address, this.#context);
+    activation.lastUsedAt = this.#env.monotonic();
+    this.#relievePressure();
+    this.#activations.set(addressText(address), activation);
+    return activation;
+  }
+
+  /** A map keeps the order of insertion, so putting it in again makes it the last. */
+  #touch(activation: Activation): void {
+    const text = addressText(activation.address);
+    activation.lastUsedAt = this.#env.monotonic();
+    this.#activations.delete(text);
+    this.#activations.set(text, activation);
+  }
+
+  #wake(activation: Activation): void {
+    this.#awake.push(activation);
+    // Once for all that wake by then, so that one batch takes what arrived together.
+    if (this.#awake.length === 1) this.#env.soon(() => this.#runAwake());
+  }
+
+  #runAwake(): void {
+    const awake = this.#awake;
+    this.#awake = [];
+    for (const activation of awake) this.#track(activation.run());
+  }
+
+  #track(work: Promise<void>): void {
+    this.#running.add(work);
+    void work.finally(() => this.#running.delete(work));
+  }
+
+  /** Busy actors stay: how many there are is bounded by the requests under way. */
+  #relievePressure(): void {
+    let looked = 0;
+    for (const activation of this.#activations.values()) {
+      if (this.#activations.size < this.#limits.residentMax) return;
+      if (++looked > PRESSURE_LOOK_MAX) return;
+      if (activation.isAtRest) this.#passivate(activation, "pressure");
+    }
+  }
+
+  async #passivateIdle(): Promise<void> {
+    const { signal } = this.#stopped;
+    const { idleMs } = this.#limits;
+    try {
+      while (true) {
+        await this.#env.sleep(idleMs / 4, signal);
+        const since = this.#env.monotonic() - idleMs;
+        for (const activation of this.#activations.values()) {
+          if (activation.lastUsedAt > since) break;
+          if (activation.isAtRest) this.#passivate(activation, "idle");
+        }
+      }
+    } catch (reason) {
+      if (reason !== signal.reason) throw reason;
+    }
+  }
+
+  #passivate(activation: Activation, because: "idle" | "pressure" | "shutdown"): void {
+    const { address } = activation;
+    this.#activations.delete(addressText(address));
+    const snapshot = activation.parting();
+    if (snapshot !== undefined) this.#keepSnapshot(address, snapshot);
+    this.#observe({ type: "passivated", address, because });
+  }
+
+  #keepSnapshot(address: Address, snapshot: Snapshot): void {
+    // Losing one costs a longer replay and nothing else, so nobody waits for it.
+    const saved = this.#snapshots.add({ address, snapshot }).catch((error) => {
+      this.#observe({ type: "maintenance-failed", task: "snapshot", error });
+    });
+    this.#track(saved);
+  }
+}

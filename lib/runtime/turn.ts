@@ -1,0 +1,235 @@
+/**
+ * The pure half of an actor: what waits in its mailbox, decided in one go on a tentative state.
+ *
+ * Nothing here is visible to anyone. The activation shows it after the store has taken it.
+ *
+ * @module
+ */
+import type { Aggregate } from "./aggregate.ts";
+import type { Address, Envelope } from "./envelope.ts";
+import type { Commit, NewEvent, RememberedReply, StoredEvent } from "./store.ts";
+
+/** An aggregate whose types the runtime does not need to know. */
+export type AnyAggregate = Aggregate<unknown, unknown, { readonly type: string }, string>;
+
+/** What an accepted command has led to, as its sender's `answer` sees it. */
+export interface Accepted<State, Event> {
+  /** Right after the command: what others did in the same turn shows only if it came before. */
+  readonly state: State;
+  readonly version: number;
+  /** Empty if there was nothing to do. */
+  readonly events: readonly Event[];
+}
+
+/** Why the runtime itself refuses a command that the aggregate was not even asked about. */
+export type RuntimeReason =
+  | "version-mismatch"
+  | "idempotency-key-reused"
+  | "idempotency-key-in-progress";
+
+/** What the sender of a command learns, once it is durable. */
+export type Outcome<Answer = unknown, Reason extends string = string> =
+  | {
+    readonly accepted: true;
+    readonly version: number;
+    readonly answer: Answer;
+    /** Where feeds will meet this write: a projection that has come so far shows it. */
+    readonly transaction: string;
+    /** True if this is the remembered reply to an earlier request under the same key. */
+    readonly replayed: boolean;
+  }
+  | {
+    readonly accepted: false;
+    readonly reason: Reason | RuntimeReason;
+    readonly version: number;
+    readonly replayed: boolean;
+  };
+
+/** A message in a mailbox, and the way back to its sender. */
+export interface Letter {
+  readonly envelope: Envelope;
+  /** Inspections read the state in the order of the mailbox; all other letters are commands. */
+  readonly isInspection: boolean;
+  answer(accepted: Accepted<unknown, { readonly type: string }>): unknown;
+  /** In monotonic milliseconds. */
+  readonly receivedAt: number;
+  readonly resolve: (outcome: Outcome) => void;
+  readonly reject: (error: unknown) => void;
+  /** Once it is, whatever fails later in the same turn is none of its business. */
+  isSettled: boolean;
+}
+
+/** Where an actor stands, durably. */
+export interface Standing {
+  readonly state: unknown;
+  readonly version: number;
+  readonly revision: number;
+  readonly transaction: string;
+}
+
+export type Verdict =
+  | {
+    readonly is: "accepted";
+    readonly letter: Letter;
+    readonly version: number;
+    readonly answer: unknown;
+  }
+  | {
+    readonly is: "rejected";
+    readonly letter: Letter;
+    readonly version: number;
+    readonly reason: string;
+  }
+  | { readonly is: "defect"; readonly letter: Letter; readonly error: unknown };
+
+export interface Turn {
+  readonly verdicts: readonly Verdict[];
+  /** What to have recorded before any verdict is told. */
+  readonly commit: Commit;
+  /** The state once it is. */
+  readonly state: unknown;
+}
+
+/** Decides `letters` in their order, each on what those before it have led to. */
+export function decideTurn(
+  aggregate: AnyAggregate,
+  address: Address,
+  standing: Standing,
+  letters: readonly Letter[],
+  at: number,
+): Turn {
+  const verdicts: Verdict[] = [];
+  const events: NewEvent[] = [];
+  const replies: RememberedReply[] = [];
+  let { state, version } = standing;
+  for (const letter of letters) {
+    const step = decideLetter(aggregate, letter, state, version, at);
+    verdicts.push(step.verdict);
+    if (step.events.length > 0) {
+      for (const event of step.events) events.push(caused(event, letter, aggregate));
+      state = step.state;
+      version += step.events.length;
+    }
+    const reply = replyTo(step.verdict, version);
+    if (reply !== undefined) replies.push(reply);
+  }
+  const { revision, version: before } = standing;
+  return { verdicts, state, commit: { address, revision, version: before, at, events, replies } };
+}
+
+interface Step {
+  readonly verdict: Verdict;
+  readonly events: readonly { readonly type: string }[];
+  readonly state: unknown;
+}
+
+function decideLetter(
+  aggregate: AnyAggregate,
+  letter: Letter,
+  state: unknown,
+  version: number,
+  at: number,
+): Step {
+  const refused = (reason: string): Step => {
+    return { verdict: { is: "rejected", letter, version, reason }, events: [], state };
+  };
+  const { command, principal, expectedVersion } = letter.envelope;
+  // A defect is the letter's own: what the others of this turn are told does not change.
+  try {
+    if (letter.isInspection) return accepted(letter, state, version, []);
+    if (expectedVersion !== undefined && expectedVersion !== version) {
+      return refused("version-mismatch");
+    }
+    const decision = aggregate.decide(state, command, { at, principal });
+    if (!decision.accepted) return refused(decision.reason);
+    const after = decision.events.reduce((before, event) => aggregate.evolve(before, event), state);
+    return accepted(letter, after, version + decision.events.length, decision.events);
+  } catch (error) {
+    return { verdict: { is: "defect", letter, error }, events: [], state };
+  }
+}
+
+function accepted(
+  letter: Letter,
+  state: unknown,
+  version: number,
+  events: Step["events"],
+): Step {
+  const answer = letter.answer({ state, version, events });
+  return { verdict: { is: "accepted", letter, version, answer }, events, state };
+}
+
+function caused(
+  event: { readonly type: string },
+  letter: Letter,
+  aggregate: AnyAggregate,
+): NewEvent {
+  const { correlationId, messageId, principal } = letter.envelope;
+  return {
+    type: event.type,
+    schema: aggregate.eventSchema ?? 1,
+    data: event,
+    correlationId,
+    causationId: messageId,
+    principalId: principal.id,
+  };
+}
+
+/**
+ * What to remember of a verdict. Nothing where the actor does not exist: otherwise whoever guesses
+ * addresses would fill the store.
+ */
+function replyTo(verdict: Verdict, version: number): RememberedReply | undefined {
+  const { idempotency, principal } = verdict.letter.envelope;
+  if (idempotency === undefined || verdict.is === "defect" || version === 0) return undefined;
+  const outcome = verdict.is === "accepted"
+    ? { accepted: true, version: verdict.version, answer: verdict.answer }
+    : { accepted: false, version: verdict.version, reason: verdict.reason };
+  return { principalId: principal.id, ...idempotency, outcome };
+}
+
+/** Where replaying `tail` leads, and the letters that turn out to have led to some of it. */
+export interface Replay {
+  readonly state: unknown;
+  readonly version: number;
+  readonly recognised: ReadonlyMap<Letter, Extract<Verdict, { is: "accepted" }>>;
+}
+
+/**
+ * Applies recorded events. A letter whose id is some event's causation was applied already, by a
+ * commit whose answer got lost: it is answered from the stream, never decided again.
+ *
+ * @throws what `read` throws on an event that nobody can read any more.
+ */
+export function replay(
+  aggregate: AnyAggregate,
+  standing: Pick<Standing, "state" | "version">,
+  tail: readonly StoredEvent[],
+  letters: readonly Letter[],
+): Replay {
+  const byMessage = new Map(letters.map((letter) => [letter.envelope.messageId, letter]));
+  const recognised = new Map<Letter, Extract<Verdict, { is: "accepted" }>>();
+  let { state, version } = standing;
+  let sameCause: { readonly type: string }[] = [];
+  tail.forEach((stored, index) => {
+    const event = readEvent(aggregate, stored);
+    state = aggregate.evolve(state, event);
+    version = stored.version;
+    sameCause.push(event);
+    if (tail[index + 1]?.causationId === stored.causationId) return;
+    const letter = byMessage.get(stored.causationId);
+    if (letter !== undefined) {
+      const answer = letter.answer({ state, version, events: sameCause });
+      recognised.set(letter, { is: "accepted", letter, version, answer });
+    }
+    sameCause = [];
+  });
+  return { state, version, recognised };
+}
+
+/** An event of any age, in today's form. */
+export function readEvent(aggregate: AnyAggregate, stored: StoredEvent): { readonly type: string } {
+  const isOld = stored.schema !== (aggregate.eventSchema ?? 1);
+  const data = isOld && aggregate.upcast !== undefined ? aggregate.upcast(stored) : stored.data;
+  return aggregate.Event.parse(data);
+}
