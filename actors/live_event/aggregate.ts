@@ -191,12 +191,13 @@ const revisable = [
   "waitlistCapacity",
 ] as const satisfies (keyof Plan)[];
 
-function changesOf(state: State, { type: _, ...changes }: CommandOf<"Revise">): Partial<Plan> {
-  const changed: { -readonly [Field in keyof Plan]?: Plan[Field] } = changes;
+/** The fields of the revision that differ from what is. */
+function changesOf(state: State, { type: _, ...asked }: CommandOf<"Revise">): Partial<Plan> {
+  const changes: { -readonly [Field in keyof Plan]?: Plan[Field] } = asked;
   for (const field of revisable) {
-    if (changed[field] === state[field]) delete changed[field];
+    if (changes[field] === state[field]) delete changes[field];
   }
-  return changed;
+  return changes;
 }
 
 function isAfter(time: string, at: number): boolean {

@@ -11,6 +11,7 @@
 
 export interface Waitlist {
   readonly size: number;
+  /** Below 2^30: more joins than that, without ever running empty, no line will see. */
   readonly nextTicket: number;
   /** How many branches lie between the root and a leaf. */
   readonly height: number;

@@ -1,0 +1,183 @@
+/**
+ * Live events and registrations as tables, for the lists that no single actor can answer.
+ *
+ * @module
+ */
+import { type Generated, sql, type Transaction } from "kysely";
+import type { Projection } from "../../lib/runtime/projector.ts";
+import type { FeedEvent } from "../../lib/runtime/store.ts";
+import { Event, kind } from "./aggregate.ts";
+import type { Plan } from "./state.ts";
+
+export interface LiveEventTables {
+  live_event: {
+    id: string;
+    organizer_id: string;
+    title: string;
+    description: string | null;
+    venue: string | null;
+    starts_at: Date;
+    ends_at: Date;
+    status: "draft" | "published" | "cancelled";
+    capacity: number;
+    waitlist_capacity: number | null;
+    confirmed: number;
+    waitlisted: number;
+    version: number;
+    search: Generated<string>;
+  };
+  registration: {
+    event_id: string;
+    arrival: number;
+    registration_id: string;
+    user_id: string;
+    status: RegistrationStatus;
+    registered_at: Date;
+  };
+}
+
+export type RegistrationStatus = "confirmed" | "waitlisted" | "withdrawn";
+
+/** What a page of events changes about one live event. */
+interface EventChange extends Partial<Plan> {
+  readonly id: string;
+  organizerId?: string;
+  status?: "draft" | "published" | "cancelled";
+  /** Added to what is there. */
+  confirmed: number;
+  waitlisted: number;
+  version: number;
+}
+
+interface RegistrationChange {
+  readonly eventId: string;
+  readonly registrationId: string;
+  readonly userId: string;
+  /** Of the first event about it in the page; ignored where the row exists. */
+  readonly arrival: number;
+  readonly at: string;
+  status: RegistrationStatus;
+}
+
+/** Takes pages of any size in two statements, however many live events they speak of. */
+export const projection: Projection<Transaction<never>> = {
+  name: "live_event_listing",
+  kind,
+  async apply(transaction, recorded) {
+    const { events, registrations } = changesOf(recorded);
+    await writeEvents(transaction, [...events.values()]);
+    await writeRegistrations(transaction, [...registrations.values()]);
+  },
+};
+
+function changesOf(recorded: readonly FeedEvent[]) {
+  const events = new Map<string, EventChange>();
+  const registrations = new Map<string, RegistrationChange>();
+  for (const { address: { key: id }, version, at, data } of recorded) {
+    const event = Event.parse(data);
+    const before = events.get(id) ?? { id, confirmed: 0, waitlisted: 0, version };
+    events.set(id, { ...before, ...detailsOf(event), ...countsAfter(before, event), version });
+    if (!("registrationId" in event)) continue;
+    const { registrationId, userId } = event;
+    registrations.set(`${id}/${registrationId}`, {
+      eventId: id,
+      registrationId,
+      userId,
+      arrival: version,
+      at: new Date(at).toISOString(),
+      ...registrations.get(`${id}/${registrationId}`),
+      status: statusAfter[event.type],
+    });
+  }
+  return { events, registrations };
+}
+
+const statusAfter = {
+  Registered: "confirmed",
+  Waitlisted: "waitlisted",
+  Promoted: "confirmed",
+  Withdrawn: "withdrawn",
+} as const;
+
+function detailsOf(event: Event): Partial<EventChange> {
+  switch (event.type) {
+    case "Scheduled": {
+      const { type: _, ...details } = event;
+      return { ...details, status: "draft" };
+    }
+    case "Revised": {
+      const { type: _, ...changes } = event;
+      return changes;
+    }
+    case "Published":
+      return { status: "published" };
+    case "Cancelled":
+      return { status: "cancelled" };
+    default:
+      return {};
+  }
+}
+
+function countsAfter({ confirmed, waitlisted }: EventChange, event: Event) {
+  switch (event.type) {
+    case "Registered":
+      return { confirmed: confirmed + 1 };
+    case "Waitlisted":
+      return { waitlisted: waitlisted + 1 };
+    case "Promoted":
+      return { confirmed: confirmed + 1, waitlisted: waitlisted - 1 };
+    case "Withdrawn":
+      return event.status === "confirmed"
+        ? { confirmed: confirmed - 1 }
+        : { waitlisted: waitlisted - 1 };
+    default:
+      return {};
+  }
+}
+
+/** Inserts those that were scheduled in this page, then adds the changes to all. */
+async function writeEvents(
+  transaction: Transaction<never>,
+  changes: readonly EventChange[],
+): Promise<void> {
+  const rows = JSON.stringify(changes);
+  await sql`
+    insert into live_event (id, organizer_id, title, starts_at, ends_at, status, capacity,
+      confirmed, waitlisted, version)
+    select r.id, r."organizerId", r.title, r."startsAt", r."endsAt", 'draft', r.capacity, 0, 0, 0
+    from jsonb_to_recordset(${rows}::text::jsonb) as r(id text, "organizerId" text, title text,
+      "startsAt" timestamptz, "endsAt" timestamptz, capacity integer)
+    where r."organizerId" is not null
+    on conflict (id) do nothing`.execute(transaction);
+  await sql`
+    update live_event e set
+      title = coalesce(r.title, e.title),
+      description = coalesce(r.description, e.description),
+      venue = coalesce(r.venue, e.venue),
+      starts_at = coalesce(r."startsAt", e.starts_at),
+      ends_at = coalesce(r."endsAt", e.ends_at),
+      status = coalesce(r.status, e.status),
+      capacity = coalesce(r.capacity, e.capacity),
+      waitlist_capacity = coalesce(r."waitlistCapacity", e.waitlist_capacity),
+      confirmed = e.confirmed + r.confirmed,
+      waitlisted = e.waitlisted + r.waitlisted,
+      version = r.version
+    from jsonb_to_recordset(${rows}::text::jsonb) as r(id text, title text, description text,
+      venue text, "startsAt" timestamptz, "endsAt" timestamptz, status text, capacity integer,
+      "waitlistCapacity" integer, confirmed integer, waitlisted integer, version bigint)
+    where e.id = r.id`.execute(transaction);
+}
+
+async function writeRegistrations(
+  transaction: Transaction<never>,
+  changes: readonly RegistrationChange[],
+): Promise<void> {
+  if (changes.length === 0) return;
+  await sql`
+    insert into registration (event_id, registration_id, user_id, arrival, registered_at, status)
+    select r."eventId", r."registrationId", r."userId", r.arrival, r.at, r.status
+    from jsonb_to_recordset(${JSON.stringify(changes)}::text::jsonb) as r("eventId" text,
+      "registrationId" uuid, "userId" text, arrival bigint, at timestamptz, status text)
+    on conflict (event_id, registration_id) do update set status = excluded.status`
+    .execute(transaction);
+}

@@ -1,0 +1,40 @@
+/** Given events, when a command, then events: an aggregate's whole test surface. */
+import assert from "node:assert/strict";
+import type { Aggregate, DecisionContext } from "../../lib/runtime/aggregate.ts";
+import type { Principal } from "../../lib/runtime/envelope.ts";
+
+/** The time of every decision that is not given another. */
+export const AT = Date.parse("2030-01-01T12:00:00Z");
+
+const nobody: Principal = { id: "nobody", roles: [] };
+
+/** Both the history and what is decided must have the shape that the aggregate records. */
+export function given<
+  State,
+  Command,
+  Event extends { readonly type: string },
+  Reason extends string,
+>(
+  aggregate: Aggregate<State, Command, Event, Reason>,
+  history: readonly Event[],
+) {
+  const state = history
+    .map((event) => aggregate.Event.parse(event))
+    .reduce((state, event) => aggregate.evolve(state, event), aggregate.initial);
+  return {
+    state,
+    when(command: Command, { at = AT, principal = nobody }: Partial<DecisionContext> = {}) {
+      const decision = aggregate.decide(state, command, { at, principal });
+      return {
+        then(...events: Event[]) {
+          assert.deepEqual(decision, { accepted: true, events });
+          const written = JSON.parse(JSON.stringify(events)) as unknown[];
+          assert.deepEqual(written.map((event) => aggregate.Event.parse(event)), events);
+        },
+        thenRejected(reason: Reason) {
+          assert.deepEqual(decision, { accepted: false, reason });
+        },
+      };
+    },
+  };
+}
