@@ -68,7 +68,12 @@ export const Event = z.discriminatedUnion("type", [
   z.object({ type: z.literal("Registered"), ...registration }),
   z.object({ type: z.literal("Waitlisted"), ...registration, position: z.int() }),
   z.object({ type: z.literal("Promoted"), ...registration }),
-  z.object({ type: z.literal("Withdrawn"), ...registration }),
+  /** With what was given up. */
+  z.object({
+    type: z.literal("Withdrawn"),
+    ...registration,
+    status: z.enum(["confirmed", "waitlisted"]),
+  }),
 ]);
 export type Event = z.infer<typeof Event>;
 
@@ -167,7 +172,7 @@ function withdraw(
   if (userId !== principal.id && !mayManage(state, principal)) return reject("not-yours");
   if (!isAfter(state.startsAt, at)) return reject("already-started");
   const freed = status === "confirmed" && state.status !== "cancelled" ? 1 : 0;
-  return seatWaiting(state, freed, { type: "Withdrawn", registrationId, userId });
+  return seatWaiting(state, freed, { type: "Withdrawn", registrationId, userId, status });
 }
 
 /** Accepts `cause`, and promotes as many as now have a seat. */

@@ -6,7 +6,7 @@ import { firstWaiting } from "./views.ts";
 import { append } from "./waitlist.ts";
 
 /** Registration id, user id, registration id, user id, and so on. */
-const Pairs = z.array(z.string()).refine((texts) => texts.length % 2 === 0);
+const Pairs = z.array(z.string());
 
 const Encoded = z.tuple([
   z.enum(["draft", "published", "cancelled"]),
@@ -75,9 +75,12 @@ function decode(encoded: Encoded): State {
     add({ registrationId, userId, status: "waitlisted", ticket });
   }
 
+  // Neither a text without its other half nor one that occurs twice adds up to this.
   const people = (confirmed.length + waitlisted.length) / 2;
   if (registrations.size !== people || registrationIds.size !== people) {
-    throw new TypeError("Cannot decode a live event: a registration or a user occurs twice");
+    throw new TypeError(
+      "Cannot decode a live event: its registrations are not pairs of ids, each of which occurs once",
+    );
   }
   return {
     status,

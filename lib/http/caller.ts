@@ -5,7 +5,7 @@
  */
 import type { Context, MiddlewareHandler } from "hono";
 import type { Env } from "../env.ts";
-import type { Cause, Principal } from "../runtime/envelope.ts";
+import type { Cause } from "../runtime/envelope.ts";
 import type { ParsedVariables } from "./parsed.ts";
 import { ProblemError, problemResponse } from "./problem.ts";
 import type { TokenVerifier } from "./tokens.ts";
@@ -31,20 +31,21 @@ export interface AuthenticationOptions {
 /**
  * Lets through whoever shows a token that holds, and answers 401 to everyone else.
  *
- * Every answer that passes here carries an `X-Correlation-Id`: the caller's own if it
- * sent a UUID, otherwise the id of the message.
+ * What the caller causes is found under the correlation id that it sent in `X-Correlation-Id`,
+ * if that is a UUID, and otherwise under the id of its message. `answer` and `problemResponse`
+ * tell it which.
  */
 export function authenticated(options: AuthenticationOptions): MiddlewareHandler<CallerEnv> {
   const { verifier, env, requestTimeoutMs, activeTraceparent } = options;
   return async (c, next) => {
     const messageId = env.uuid();
     const correlationId = uuidIn(c.req.header("x-correlation-id")) ?? messageId;
-    c.header("X-Correlation-Id", correlationId);
-
     const authorization = c.req.header("authorization");
     const token = bearerToken(authorization);
     const principal = token === undefined ? undefined : await verifier.verify(token);
-    if (principal === undefined) return unauthenticated(c, authorization !== undefined);
+    if (principal === undefined) {
+      return unauthenticated(c, correlationId, authorization !== undefined);
+    }
 
     const traceparent = activeTraceparent?.() ?? traceparentIn(c.req.header("traceparent"));
     c.set("caller", {
@@ -78,13 +79,13 @@ function bearerToken(authorization: string | undefined): string | undefined {
 }
 
 /** Says nothing of why: what a forger learns from the answer is only that it did not work. */
-function unauthenticated(c: Context, hasCredentials: boolean): Response {
+function unauthenticated(c: Context, correlationId: string, hasCredentials: boolean): Response {
   const challenge = `Bearer realm="api"${hasCredentials ? ', error="invalid_token"' : ""}`;
   return problemResponse(
     c,
     "/problems/unauthenticated",
     { status: 401, title: "A valid bearer token is required" },
-    { "WWW-Authenticate": challenge },
+    { "WWW-Authenticate": challenge, "X-Correlation-Id": correlationId },
   );
 }
 

@@ -8,6 +8,7 @@ import type { Context, Env as HonoEnv, Hono, NotFoundHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { TransientFault } from "../fault.ts";
+import type { Cause } from "../runtime/envelope.ts";
 
 export interface Problem {
   readonly status: ContentfulStatusCode;
@@ -26,20 +27,20 @@ export interface RequestFault {
 /** An HTTP face for every reason an aggregate can give; a missing one fails to compile. */
 export type ProblemsFor<Reason extends string> = Readonly<Record<Reason, Problem>>;
 
-/** Headers that go with a problem, such as `Retry-After` or the `ETag` in force. */
-export type ProblemHeaders = Readonly<Record<string, string>>;
+/** Headers of one answer, such as `Retry-After` or the `ETag` in force. */
+export type AnswerHeaders = Readonly<Record<string, string>>;
 
 /** Thrown where a request cannot go on; {@linkcode problemForError} answers with what it holds. */
 export class ProblemError extends Error {
   override readonly name = "ProblemError";
   readonly type: string;
   readonly problem: Problem;
-  readonly headers: ProblemHeaders;
+  readonly headers: AnswerHeaders;
 
   constructor(
     type: string,
     problem: Problem,
-    options: { readonly headers?: ProblemHeaders; readonly cause?: unknown } = {},
+    options: { readonly headers?: AnswerHeaders; readonly cause?: unknown } = {},
   ) {
     super(problem.title, { cause: options.cause });
     this.type = type;
@@ -52,12 +53,19 @@ export function problemResponse(
   c: Context,
   type: string,
   problem: Problem,
-  headers: ProblemHeaders = {},
+  headers: AnswerHeaders = {},
 ): Response {
   return c.json({ type, instance: c.req.path, ...problem }, problem.status, {
+    ...correlationHeader(c),
     ...headers,
     "content-type": "application/problem+json",
   });
+}
+
+/** Tells the caller the id under which all that it caused can be found. */
+export function correlationHeader(c: Context): AnswerHeaders {
+  const caller: Pick<Cause, "correlationId"> | undefined = c.get("caller");
+  return caller === undefined ? {} : { "X-Correlation-Id": caller.correlationId };
 }
 
 /** The request in which a bug showed itself. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { join } from "node:path";
+import { ConfigurationError } from "../config.ts";
 
 export const TOKEN_KEY_BYTES = 32;
 
@@ -11,6 +12,8 @@ export const TOKEN_KEY_BYTES = 32;
  * The signing key: `secret` if there is one, otherwise that of `token.key` in `dataDir`.
  *
  * The file is made if it is missing. Processes that start at once end up with the same key.
+ *
+ * @throws {ConfigurationError} where the file holds something else.
  */
 export async function openTokenKey(
   { secret, dataDir }: {
@@ -28,13 +31,23 @@ export async function openTokenKey(
 async function keptSecret(dataDir: string): Promise<Uint8Array<ArrayBuffer>> {
   const path = join(dataDir, "token.key");
   const text = await textIn(path) ?? await made(dataDir, path);
-  const bytes = Uint8Array.fromBase64(text.trim(), { alphabet: "base64url" });
+  const bytes = decoded(text.trim());
   if (bytes.length < TOKEN_KEY_BYTES) {
-    throw new Error(
-      `Cannot sign with ${path}: it holds ${bytes.length} bytes of ${TOKEN_KEY_BYTES}`,
-    );
+    throw new ConfigurationError([
+      { name: path, expected: `a key of at least ${TOKEN_KEY_BYTES} bytes in base64url` },
+    ]);
   }
   return bytes;
+}
+
+/** No bytes at all for what is not base64url: a damaged key must not become a weaker one. */
+function decoded(text: string): Uint8Array<ArrayBuffer> {
+  try {
+    return Uint8Array.fromBase64(text, { alphabet: "base64url" });
+  } catch (error) {
+    if (error instanceof SyntaxError) return new Uint8Array();
+    throw error;
+  }
 }
 
 async function textIn(path: string): Promise<string | undefined> {

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { errors, jwtVerify, SignJWT } from "jose";
 import { LRUCache } from "lru-cache";
 import { z } from "zod";
@@ -80,26 +80,26 @@ export class TokenVerifier {
   /** The principal, or `undefined` for whatever is not a valid token. */
   async verify(token: string): Promise<Principal | undefined> {
     if (token.length > TOKEN_CHARS_MAX) return undefined;
-    const hash = createHash("sha256").update(token).digest("base64");
-    const known = this.#verified.get(hash);
+    const digest = hash("sha256", token, "hex");
+    const known = this.#verified.get(digest);
     if (known !== undefined) {
       if (this.#options.env.now() < known.expiresAt) return known.principal;
-      this.#verified.delete(hash);
+      this.#verified.delete(digest);
       return undefined;
     }
-    return (await this.#verifyOnce(hash, token))?.principal;
+    return (await this.#verifyOnce(digest, token))?.principal;
   }
 
   /** A rush begins with the same token on many requests: they share one computation. */
-  #verifyOnce(hash: string, token: string): Promise<VerifiedToken | undefined> {
-    const underWay = this.#inFlight.get(hash);
+  #verifyOnce(digest: string, token: string): Promise<VerifiedToken | undefined> {
+    const underWay = this.#inFlight.get(digest);
     if (underWay !== undefined) return underWay;
     const verification = verified(this.#options, token).then((result) => {
       // What did not hold is not kept: forgers would crowd out everybody else.
-      if (result !== undefined) this.#verified.set(hash, result);
+      if (result !== undefined) this.#verified.set(digest, result);
       return result;
-    }).finally(() => this.#inFlight.delete(hash));
-    this.#inFlight.set(hash, verification);
+    }).finally(() => this.#inFlight.delete(digest));
+    this.#inFlight.set(digest, verification);
     return verification;
   }
 }

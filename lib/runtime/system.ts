@@ -162,7 +162,9 @@ export class ActorSystem implements AsyncDisposable {
       return { view: view(state as State, version), version, transaction };
     }
     const look = ({ state, version }: Accepted<State, Event>) => view(state, version);
-    const outcome = await this.#deliver(aggregate.kind, key, undefined, cause, true, look);
+    // Reading twice is no harm, so there is nothing to remember.
+    const { idempotency: _, ...plain } = cause;
+    const outcome = await this.#deliver(aggregate.kind, key, undefined, plain, true, look);
     if (!outcome.accepted) throw new Error(`An inspection was refused: ${outcome.reason}`);
     const { answer, version, transaction } = outcome;
     return { view: answer as View, version, transaction };

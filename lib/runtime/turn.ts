@@ -228,7 +228,10 @@ export function replay(
 }
 
 /** An event of any age, in today's form. */
-export function readEvent(aggregate: AnyAggregate, stored: StoredEvent): { readonly type: string } {
+export function readEvent<Event extends { readonly type: string }>(
+  aggregate: Pick<Aggregate<unknown, unknown, Event, string>, "Event" | "eventSchema" | "upcast">,
+  stored: StoredEvent,
+): Event {
   const isOld = stored.schema !== (aggregate.eventSchema ?? 1);
   const data = isOld && aggregate.upcast !== undefined ? aggregate.upcast(stored) : stored.data;
   return aggregate.Event.parse(data);

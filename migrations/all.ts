@@ -1,0 +1,9 @@
+/** Every migration, in order; a folder that is scanned cannot be bundled. */
+import type { Migration } from "kysely/migration";
+import * as eventStore from "./0001_event_store.ts";
+import * as liveEventListing from "./0002_live_event_listing.ts";
+
+export const migrations: Readonly<Record<string, Migration>> = {
+  "0001_event_store": eventStore,
+  "0002_live_event_listing": liveEventListing,
+};

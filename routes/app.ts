@@ -1,0 +1,26 @@
+/**
+ * The whole HTTP face: routes, who may call them, and how failures read.
+ *
+ * @module
+ */
+import { Hono } from "hono";
+import { authenticated, type AuthenticationOptions, type CallerEnv } from "../lib/http/caller.ts";
+import { problemForError, problemForUnrouted, type ReportBug } from "../lib/http/problem.ts";
+import { health, type Readiness } from "./health.ts";
+import { type LiveEventOptions, liveEvents } from "./live_events.ts";
+
+export interface AppOptions extends LiveEventOptions {
+  readonly authentication: AuthenticationOptions;
+  readonly readiness: () => Promise<Readiness>;
+  readonly reportBug: ReportBug;
+}
+
+export function app(options: AppOptions): Hono<CallerEnv> {
+  const root = new Hono<CallerEnv>();
+  root.onError(problemForError({ report: options.reportBug, uuid: options.newId }));
+  root.notFound(problemForUnrouted(root));
+  root.route("/health", health(options.readiness));
+  root.use("/api/*", authenticated(options.authentication));
+  root.route("/api/v1", liveEvents(options));
+  return root;
+}

@@ -1,0 +1,56 @@
+/**
+ * Read-your-writes: every write answers with a token, and a query that sends it sees that write.
+ *
+ * @module
+ */
+import type { Context } from "hono";
+import { z } from "zod";
+import { ProblemError } from "../lib/http/problem.ts";
+import type { ReadOptions } from "../lib/runtime/system.ts";
+
+const HEADER = "Consistency-Token";
+
+/** Something that can say whether it shows a write already. */
+export interface Showing {
+  shows(transaction: string, withinMs: number): Promise<boolean>;
+}
+
+/** Opaque to callers: the transaction of a write, where feeds and projections meet it. */
+const Token = z.string().regex(/^t[0-9]{1,20}$/).transform((token) => token.slice(1));
+
+export function giveToken(c: Context, transaction: string): void {
+  c.header(HEADER, `t${transaction}`);
+}
+
+/**
+ * Waits until the list shows the write whose token the request carries, if it carries one.
+ *
+ * @throws {ProblemError} 503 if it still does not after `withinMs`.
+ */
+export async function awaitToken(c: Context, list: Showing, withinMs: number): Promise<void> {
+  const transaction = tokenOf(c);
+  if (transaction === undefined || await list.shows(transaction, withinMs)) return;
+  throw new ProblemError("/problems/not-yet-consistent", {
+    status: 503,
+    title: "The list does not show that write yet",
+    detail: `It was waited for ${withinMs} ms; without ${HEADER} the list is answered as it is`,
+  }, { headers: { "Retry-After": "1" } });
+}
+
+/** One event's reads are strong where the caller asks for it, by a token or by `no-cache`. */
+export function readOptionsOf(c: Context): ReadOptions {
+  const isRevalidating = /(^|[ ,])no-cache([ ,]|$)/i.test(c.req.header("cache-control") ?? "");
+  return { isStrong: isRevalidating || tokenOf(c) !== undefined };
+}
+
+function tokenOf(c: Context): string | undefined {
+  const header = c.req.header(HEADER);
+  if (header === undefined) return undefined;
+  const token = Token.safeParse(header);
+  if (token.success) return token.data;
+  throw new ProblemError("/problems/invalid-request", {
+    status: 400,
+    title: "The request is not valid",
+    detail: `${HEADER} must be one that this service gave`,
+  });
+}

@@ -1,0 +1,48 @@
+/** How each refusal of a live event reads over HTTP; a reason without a face does not compile. */
+import type * as LiveEvent from "../actors/live_event/aggregate.ts";
+import type { Problem, ProblemsFor } from "../lib/http/problem.ts";
+import type { RuntimeReason } from "../lib/runtime/turn.ts";
+
+type Reason = LiveEvent.Reason | RuntimeReason | "version-not-found";
+
+const faces: ProblemsFor<Reason> = {
+  "not-found": { status: 404, title: "No such event" },
+  "version-not-found": { status: 404, title: "The event has no such version" },
+  "registration-not-found": { status: 404, title: "No such registration" },
+  "not-organizer": { status: 403, title: "Only the event's organizer may do this" },
+  "not-yours": { status: 403, title: "The registration is somebody else's" },
+  "already-exists": { status: 409, title: "The event exists already" },
+  "not-published": { status: 409, title: "The event is not published" },
+  "already-published": { status: 409, title: "The event is published already" },
+  "cancelled": { status: 409, title: "The event is cancelled" },
+  "already-started": { status: 409, title: "The event has started" },
+  "sold-out": { status: 409, title: "No seats are left, and no places on the waitlist" },
+  "already-registered": { status: 409, title: "The person is registered already" },
+  "capacity-below-confirmed": {
+    status: 409,
+    title: "More people are confirmed than the new capacity would seat",
+  },
+  "ends-before-start": { status: 422, title: "The event must end after it starts" },
+  "starts-in-past": { status: 422, title: "The event must start in the future" },
+  "version-mismatch": { status: 412, title: "The event has changed since it was read" },
+  "idempotency-key-reused": {
+    status: 422,
+    title: "The Idempotency-Key belongs to another request",
+  },
+  "idempotency-key-in-progress": {
+    status: 409,
+    title: "The request under this Idempotency-Key is still running",
+  },
+};
+
+const general: ReadonlySet<Reason> = new Set<RuntimeReason>([
+  "version-mismatch",
+  "idempotency-key-reused",
+  "idempotency-key-in-progress",
+]);
+
+/** The stable type of the problem, and the problem. */
+export function problemOf(reason: Reason): [type: string, problem: Problem] {
+  const area = general.has(reason) ? "" : "live-event/";
+  return [`/problems/${area}${reason}`, faces[reason]];
+}

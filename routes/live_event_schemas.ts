@@ -1,0 +1,71 @@
+/** What the live-event routes accept. Rules beyond shape are the aggregate's. */
+import { z } from "zod";
+import { pageParameters, placeIn } from "../lib/http/pages.ts";
+import { text } from "../lib/http/text.ts";
+
+const SEATS_MAX = 1_000_000;
+
+// Kept as `toISOString` writes them, so that equal times are equal texts.
+const instant = z.iso.datetime({ offset: true }).max(40)
+  .refine((time) => !Number.isNaN(Date.parse(time)), { error: "Must be a time that exists" })
+  .transform((time) => new Date(time).toISOString());
+const date = instant.transform((time) => new Date(time));
+const userId = text({ min: 1, max: 200 });
+
+const plan = {
+  title: text({ min: 1, max: 200 }),
+  description: text({ max: 5_000 }).exactOptional(),
+  venue: text({ max: 200 }).exactOptional(),
+  startsAt: instant,
+  endsAt: instant,
+  capacity: z.int().min(1).max(SEATS_MAX),
+  waitlistCapacity: z.int().min(0).max(SEATS_MAX).exactOptional(),
+};
+
+export const NewEvent = z.strictObject(plan);
+export const EventChanges = z.strictObject({
+  ...plan,
+  title: plan.title.exactOptional(),
+  startsAt: plan.startsAt.exactOptional(),
+  endsAt: plan.endsAt.exactOptional(),
+  capacity: plan.capacity.exactOptional(),
+});
+export const Registrant = z.strictObject({ userId: userId.exactOptional() });
+
+export const EventPath = z.object({ id: z.uuid() });
+export const RegistrationPath = EventPath.extend({ registrationId: z.uuid() });
+
+const version = z.string().regex(/^[1-9][0-9]{0,14}$/).transform(Number);
+
+export const EventQuery = z.strictObject({ version: version.exactOptional() });
+
+export const EventListQuery = z.strictObject({
+  ...pageParameters,
+  cursor: placeIn(z.tuple([date, z.uuid()])).exactOptional(),
+  status: z.enum(["draft", "published", "cancelled"]).exactOptional(),
+  from: date.exactOptional(),
+  to: date.exactOptional(),
+  organizerId: userId.exactOptional(),
+  q: text({ min: 1, max: 200 }).exactOptional(),
+});
+
+const count = z.int().min(0);
+
+export const RegistrationListQuery = z.strictObject({
+  ...pageParameters,
+  cursor: placeIn(z.tuple([count])).exactOptional(),
+  status: z.enum(["confirmed", "waitlisted", "withdrawn"]).exactOptional(),
+});
+
+export const HistoryQuery = z.strictObject({
+  ...pageParameters,
+  cursor: placeIn(z.tuple([count])).exactOptional(),
+});
+
+export const OwnRegistrationsQuery = z.strictObject({
+  ...pageParameters,
+  cursor: placeIn(z.tuple([date, z.uuid()])).exactOptional(),
+});
+
+/** The body of a command that takes none. */
+export const Nothing = z.strictObject({});

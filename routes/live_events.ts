@@ -1,0 +1,283 @@
+/**
+ * Live events over HTTP: one route per command, one per query, and no rule of their own.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { type Context, Hono } from "hono";
+import type { Kysely } from "kysely";
+import * as LiveEvent from "../actors/live_event/aggregate.ts";
+import {
+  listEvents,
+  listRegistrations,
+  listRegistrationsOf,
+} from "../actors/live_event/listing.ts";
+import type { LiveEventTables } from "../actors/live_event/projection.ts";
+import { details, mayManage, mayView, standingOf } from "../actors/live_event/views.ts";
+import { type CallerEnv, requireRole } from "../lib/http/caller.ts";
+import { causeOf, etagOf } from "../lib/http/cause.ts";
+import { pageOf } from "../lib/http/pages.ts";
+import { type BodyParser, parsedParams, parsedQuery } from "../lib/http/parsed.ts";
+import { ProblemError, problemResponse } from "../lib/http/problem.ts";
+import type { Cause } from "../lib/runtime/envelope.ts";
+import type { Store } from "../lib/runtime/store.ts";
+import type { ActorSystem } from "../lib/runtime/system.ts";
+import { stateAt } from "../lib/runtime/time_travel.ts";
+import type { Accepted, Outcome } from "../lib/runtime/turn.ts";
+import { awaitToken, giveToken, readOptionsOf, type Showing } from "./consistency.ts";
+import { problemOf } from "./live_event_problems.ts";
+import * as Schema from "./live_event_schemas.ts";
+
+export interface LiveEventOptions {
+  readonly system: ActorSystem;
+  readonly store: Pick<Store, "readStream">;
+  readonly db: Kysely<LiveEventTables>;
+  readonly listing: Showing;
+  readonly parseBody: BodyParser;
+  readonly newId: () => string;
+  /** How long a list may wait for the write whose token it was sent. */
+  readonly consistencyWaitMs: number;
+}
+
+type Happened = Accepted<LiveEvent.State, LiveEvent.Event>;
+type Refusal = Extract<Outcome<unknown, LiveEvent.Reason>, { accepted: false }>;
+
+export function liveEvents(options: LiveEventOptions): Hono<CallerEnv> {
+  return new Hono<CallerEnv>()
+    .route("/events", eventCommands(options))
+    .route("/events", registrationCommands(options))
+    .route("/events", eventQueries(options))
+    .route("/events", registrationQueries(options))
+    .route("/me", ownQueries(options));
+}
+
+function eventCommands({ system, parseBody, newId }: LiveEventOptions) {
+  const answered = async (
+    c: Context<CallerEnv>,
+    command: LiveEvent.Command,
+  ): Promise<Response> => {
+    const { id } = parsedParams(c, Schema.EventPath);
+    const answer = ({ state, version }: Happened) => eventView(id, state, version);
+    const outcome = await system.ask(LiveEvent, id, command, causeOf(c), answer);
+    if (!outcome.accepted) return refused(c, outcome);
+    written(c, outcome);
+    return c.json(outcome.answer);
+  };
+  return new Hono<CallerEnv>()
+    .post("/", async (c) => {
+      requireRole(c, "organizer", "admin");
+      const plan = await parseBody(c, Schema.NewEvent);
+      const cause = causeOf(c);
+      const id = idOfNew(cause, newId);
+      const command = { type: "Schedule", ...plan } as const;
+      const answer = ({ state, version }: Happened) => eventView(id, state, version);
+      const outcome = await system.ask(LiveEvent, id, command, cause, answer);
+      if (!outcome.accepted) return refused(c, outcome);
+      written(c, outcome);
+      c.header("Location", `/api/v1/events/${id}`);
+      return c.json(outcome.answer, 201);
+    })
+    .patch("/:id", async (c) => {
+      const changes = await parseBody(c, Schema.EventChanges);
+      return await answered(c, { type: "Revise", ...changes });
+    })
+    .post("/:id/publish", async (c) => {
+      await parseBody(c, Schema.Nothing, { absent: {} });
+      return await answered(c, { type: "Publish" });
+    })
+    .post("/:id/cancel", async (c) => {
+      await parseBody(c, Schema.Nothing, { absent: {} });
+      return await answered(c, { type: "Cancel" });
+    });
+}
+
+function registrationCommands({ system, parseBody, newId }: LiveEventOptions) {
+  return new Hono<CallerEnv>()
+    .post("/:id/registrations", async (c) => {
+      const { id } = parsedParams(c, Schema.EventPath);
+      const body = await parseBody(c, Schema.Registrant, { absent: {} });
+      const cause = causeOf(c);
+      const userId = body.userId ?? cause.principal.id;
+      const command = { type: "Register", registrationId: newId(), userId } as const;
+      const outcome = await system.ask(LiveEvent, id, command, cause, registrationView);
+      if (!outcome.accepted) return refused(c, outcome);
+      written(c, outcome);
+      const { registrationId } = outcome.answer;
+      c.header("Location", `/api/v1/events/${id}/registrations/${registrationId}`);
+      return c.json({ ...outcome.answer, version: outcome.version }, 201);
+    })
+    .delete("/:id/registrations/:registrationId", async (c) => {
+      const { id, registrationId } = parsedParams(c, Schema.RegistrationPath);
+      const command = { type: "Withdraw", registrationId } as const;
+      const outcome = await system.ask(LiveEvent, id, command, causeOf(c), () => null);
+      if (!outcome.accepted) return refused(c, outcome);
+      written(c, outcome);
+      return c.body(null, 204);
+    });
+}
+
+function eventQueries(options: LiveEventOptions) {
+  const { system, store, db, listing, consistencyWaitMs } = options;
+  return new Hono<CallerEnv>()
+    .get("/", async (c) => {
+      const { cursor, limit, q: text, ...filter } = parsedQuery(c, Schema.EventListQuery);
+      await awaitToken(c, listing, consistencyWaitMs);
+      const { principal } = c.get("caller");
+      const after = cursor && { startsAt: cursor[0], id: cursor[1] };
+      const query = { ...filter, ...(text !== undefined && { text }) };
+      const rows = await listEvents(db, principal, query, after, limit + 1);
+      return c.json(
+        pageOf(rows, limit, withoutNulls, ({ startsAt, id }) => [startsAt, id]),
+      );
+    })
+    .get("/:id", async (c) => {
+      const { id } = parsedParams(c, Schema.EventPath);
+      const { version } = parsedQuery(c, Schema.EventQuery);
+      if (version !== undefined) return await pastEvent(c, options, id, version);
+      const { principal } = c.get("caller");
+      const reading = await system.read(
+        LiveEvent,
+        id,
+        causeOf(c),
+        (state, at) => mayView(state, principal) ? eventView(id, state, at) : undefined,
+        readOptionsOf(c),
+      );
+      if (reading.view === undefined) return problemResponse(c, ...problemOf("not-found"));
+      written(c, reading);
+      return c.json(reading.view);
+    })
+    .get("/:id/history", async (c) => {
+      const { id } = parsedParams(c, Schema.EventPath);
+      const { cursor, limit } = parsedQuery(c, Schema.HistoryQuery);
+      await requireManager(c, system, id);
+      const address = { kind: LiveEvent.kind, key: id };
+      const after = cursor?.[0] ?? 0;
+      const events = await store.readStream(address, { after, limit: limit + 1 });
+      return c.json(pageOf(events, limit, historyItem, ({ version }) => [version]));
+    });
+}
+
+function registrationQueries({ system, db, listing, consistencyWaitMs }: LiveEventOptions) {
+  return new Hono<CallerEnv>()
+    .get("/:id/registrations/me", async (c) => {
+      const { id } = parsedParams(c, Schema.EventPath);
+      const { principal } = c.get("caller");
+      const { view, ...reading } = await system.read(
+        LiveEvent,
+        id,
+        causeOf(c),
+        (state) => mayView(state, principal) ? standingOf(state, principal.id) ?? null : undefined,
+        readOptionsOf(c),
+      );
+      if (view === undefined) return problemResponse(c, ...problemOf("not-found"));
+      if (view === null) return problemResponse(c, ...problemOf("registration-not-found"));
+      written(c, reading);
+      return c.json(view);
+    })
+    .get("/:id/registrations", async (c) => {
+      const { id } = parsedParams(c, Schema.EventPath);
+      const { cursor, limit, status } = parsedQuery(c, Schema.RegistrationListQuery);
+      await requireManager(c, system, id);
+      await awaitToken(c, listing, consistencyWaitMs);
+      const rows = await listRegistrations(db, id, status, cursor?.[0] ?? 0, limit + 1);
+      return c.json(
+        pageOf(rows, limit, ({ arrival: _, ...item }) => item, ({ arrival }) => [Number(arrival)]),
+      );
+    });
+}
+
+function ownQueries({ db, listing, consistencyWaitMs }: LiveEventOptions) {
+  return new Hono<CallerEnv>()
+    .get("/registrations", async (c) => {
+      const { cursor, limit } = parsedQuery(c, Schema.OwnRegistrationsQuery);
+      await awaitToken(c, listing, consistencyWaitMs);
+      const before = cursor && { registeredAt: cursor[0], registrationId: cursor[1] };
+      const userId = c.get("caller").principal.id;
+      const rows = await listRegistrationsOf(db, userId, before, limit + 1);
+      return c.json(
+        pageOf(rows, limit, (row) => row, (row) => [row.registeredAt, row.registrationId]),
+      );
+    });
+}
+
+/** The event as it was: a past version may show what was since withdrawn, so not to everyone. */
+async function pastEvent(
+  c: Context<CallerEnv>,
+  { system, store }: LiveEventOptions,
+  id: string,
+  version: number,
+): Promise<Response> {
+  await requireManager(c, system, id);
+  const state = await stateAt(store, LiveEvent, id, version);
+  if (state === undefined) return problemResponse(c, ...problemOf("version-not-found"));
+  c.header("ETag", etagOf(version));
+  return c.json(eventView(id, state, version));
+}
+
+/** @throws {ProblemError} unless the event exists and the caller may manage it. */
+async function requireManager(c: Context<CallerEnv>, system: ActorSystem, id: string) {
+  const { principal } = c.get("caller");
+  const { view: reason } = await system.read(LiveEvent, id, causeOf(c), (state) => {
+    if (!mayView(state, principal)) return "not-found";
+    return mayManage(state, principal) ? undefined : "not-organizer";
+  }, { isStrong: true });
+  if (reason !== undefined) throw new ProblemError(...problemOf(reason));
+}
+
+function written(
+  c: Context,
+  { version, transaction }: { readonly version: number; readonly transaction: string },
+): void {
+  c.header("ETag", etagOf(version));
+  giveToken(c, transaction);
+}
+
+function refused(c: Context, { reason, version }: Refusal): Response {
+  const [type, problem] = problemOf(reason);
+  const headers = reason === "version-mismatch" ? { ETag: etagOf(version) } : {};
+  return problemResponse(c, type, problem, headers);
+}
+
+function eventView(id: string, state: LiveEvent.State, version: number) {
+  return { id, ...details(state), version };
+}
+
+/** A registration leads to one event, which says how it went. */
+function registrationView({ events: [event] }: Happened) {
+  switch (event?.type) {
+    case "Registered":
+      return { registrationId: event.registrationId, status: "confirmed" as const };
+    case "Waitlisted": {
+      const { registrationId, position } = event;
+      return { registrationId, status: "waitlisted" as const, position };
+    }
+    default:
+      throw new Error(`A registration led to ${event?.type}`);
+  }
+}
+
+function historyItem(stored: Awaited<ReturnType<Store["readStream"]>>[number]) {
+  const { version, type, data, at, principalId, correlationId, causationId } = stored;
+  const { type: _, ...content } = data as Record<string, unknown>;
+  const time = new Date(at).toISOString();
+  return { version, type, data: content, at: time, principalId, correlationId, causationId };
+}
+
+function withoutNulls<Row extends object>(row: Row): Partial<Row> {
+  const filled = Object.entries(row).filter(([, value]) => value !== null);
+  return Object.fromEntries(filled) as Partial<Row>;
+}
+
+/**
+ * The id of an event to be. Under an idempotency key it follows from the key, so that the repeated
+ * request finds the actor that remembers the reply.
+ */
+function idOfNew({ idempotency, principal }: Cause, newId: () => string): string {
+  if (idempotency === undefined) return newId();
+  const hash = createHash("sha256").update(`${principal.id}\n${idempotency.key}`).digest("hex");
+  // RFC 9562, version 8: made by rules of one's own.
+  const variant = "89ab"[parseInt(hash[16]!, 16) & 3];
+  return `${hash.slice(0, 8)}-${hash.slice(8, 12)}-8${hash.slice(13, 16)}-${variant}${
+    hash.slice(17, 20)
+  }-${hash.slice(20, 32)}`;
+}
