@@ -1,8 +1,8 @@
 /**
  * Composition root: what the service is made of, in the order in which it starts.
  *
- * `main.ts [start]` serves; `main.ts migrate` brings the database up to date and ends;
- * `main.ts token NAME [--role ROLE]… [--hours N]` prints a bearer token.
+ * `main.ts` serves, `main.ts migrate` brings the database up to date and ends, and
+ * `main.ts token NAME --role ROLE` prints a bearer token.
  *
  * @module
  */
@@ -17,30 +17,33 @@ import type { CallerEnv } from "./lib/http/caller.ts";
 import { type BodyParser, bodyParser } from "./lib/http/parsed.ts";
 import { openTokenKey } from "./lib/http/token_key.ts";
 import { mintToken, type TokenOptions, TokenVerifier } from "./lib/http/tokens.ts";
-import { type Database, openDatabase } from "./lib/postgres/database.ts";
+import { DataDirectoryInUse } from "./lib/postgres/data_lock.ts";
+import {
+  type Database,
+  type DatabaseOptions,
+  DatabaseUnusable,
+  openDatabase,
+} from "./lib/postgres/database.ts";
 import { PostgresEventStore } from "./lib/postgres/event_store.ts";
-import { migrateToLatest } from "./lib/postgres/migrate.ts";
+import { migrateToLatest, UnknownMigrations } from "./lib/postgres/migrate.ts";
 import { PostgresProjectionStore } from "./lib/postgres/projection_store.ts";
 import { startHousekeeping } from "./lib/runtime/housekeeping.ts";
-import type { Observe, RuntimeEvent } from "./lib/runtime/observe.ts";
+import type { Observe } from "./lib/runtime/observe.ts";
 import { Projector } from "./lib/runtime/projector.ts";
 import { ActorSystem } from "./lib/runtime/system.ts";
 import { shutdownRequested } from "./lib/signals.ts";
+import { type Log, openLog } from "./lib/telemetry/log.ts";
 import { logObserver } from "./lib/telemetry/log_observer.ts";
 import { otelObserver } from "./lib/telemetry/otel_observer.ts";
 import { migrations } from "./migrations/all.ts";
 import { app } from "./routes/app.ts";
+import type { Readiness } from "./routes/health.ts";
 
-/** What a benchmark or a test may add to before the service listens. */
+/** What may be added to before the service listens, as the benchmark does. */
 export interface ServiceParts {
   readonly http: Hono<CallerEnv>;
   readonly parseBody: BodyParser;
   readonly system: ActorSystem;
-}
-
-export interface ServiceOptions {
-  readonly config: Config;
-  readonly extend?: (parts: ServiceParts) => void;
 }
 
 export interface Service extends AsyncDisposable {
@@ -52,35 +55,29 @@ export interface Service extends AsyncDisposable {
  *
  * Disposing it stops in reverse: accept no more, finish the turns, flush the commits, close.
  */
-export async function startService({ config, extend }: ServiceOptions): Promise<Service> {
-  await using parts = new AsyncDisposableStack();
+export async function startService(
+  config: Config,
+  log: Log,
+  extend?: (parts: ServiceParts) => void,
+): Promise<Service> {
+  await using starting = new AsyncDisposableStack();
   const env = systemEnv;
   const { limits } = config;
 
-  const database = parts.use(await open(config));
+  const database = starting.use(await openMigrated(config, log));
   const store = new PostgresEventStore(database);
-  const observers = [logObserver(writeLine, config.logLevel), ...otelObservers()];
-  const observe: Observe = (event: RuntimeEvent) => {
+  const observers = [logObserver(log), otelObserver(env)].filter((tell) => tell !== undefined);
+  const observe: Observe = (event) => {
     if (event.type === "commit" && event.events > 0) projector.wake();
     for (const tell of observers) tell(event);
   };
   const { replyRetentionMs } = limits;
-  parts.use(startHousekeeping({ env, store, observe, replyRetentionMs }));
-  const projector = parts.use(
-    new Projector({
-      projection,
-      store: new PostgresProjectionStore(database.db),
-      env,
-      observe,
-    }),
-  );
-  const system = parts.use(
-    new ActorSystem({
-      env,
-      store,
-      observe,
-      limits: { ...limits, residentMax: limits.residentActorsMax },
-    }),
+  starting.use(startHousekeeping({ env, store, observe, replyRetentionMs }));
+  const projections = new PostgresProjectionStore(database.db);
+  const projector = starting.use(new Projector({ projection, store: projections, env, observe }));
+  const residentMax = limits.residentActorsMax;
+  const system = starting.use(
+    new ActorSystem({ env, store, observe, limits: { ...limits, residentMax } }),
   );
   system.host(LiveEvent);
 
@@ -99,16 +96,119 @@ export async function startService({ config, extend }: ServiceOptions): Promise<
       requestTimeoutMs: limits.requestTimeoutMs,
     },
     readiness: () => readinessOf(database),
-    reportBug: (bug, request) => writeLine(bugLine(bug, request)),
+    reportBug: (error, request) => log("error", "bug", { ...request, error }),
   });
   extend?.({ http, parseBody, system });
-  const server = parts.use(
-    Deno.serve({ port: config.port, hostname: config.host, onListen() {} }, http.fetch),
-  );
-  const { hostname, port } = server.addr as Deno.NetAddr;
-  const running = parts.move();
+  const { port, host: hostname } = config;
+  const server = starting.use(Deno.serve({ port, hostname, onListen() {} }, http.fetch));
+  const running = starting.move();
   return {
-    url: `http://${hostname}:${port}`,
+    url: `http://${server.addr.hostname}:${server.addr.port}`,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }
+
+async function openMigrated(config: Config, log: Log): Promise<Database> {
+  await using opening = new AsyncDisposableStack();
+  const database = opening.use(await openDatabase(databaseOptions(config)));
+  const applied = await migrateToLatest(database.maintenance, migrations);
+  log("info", "database open", { durability: database.durability, migrationsApplied: applied });
+  if (!database.durability.survivesPowerLoss) {
+    log("warn", "this store survives a crash of the process, but not a loss of power", {});
+  }
+  opening.move();
+  return database;
+}
+
+function databaseOptions({ database, dataDir }: Config): DatabaseOptions {
+  const { url, poolMax, allowUnsafe } = database;
+  return url === undefined ? { dataDir: `${dataDir}/postgres` } : { url, poolMax, allowUnsafe };
+}
+
+async function tokenOptions({ tokens, dataDir }: Config): Promise<TokenOptions> {
+  const { secret, issuer, audience } = tokens;
+  return { key: await openTokenKey({ secret, dataDir }), issuer, audience, env: systemEnv };
+}
+
+async function readinessOf({ durability, ping }: Database): Promise<Readiness> {
+  try {
+    await ping();
+    return { isReady: true, details: { database: "reachable", durability } };
+  } catch (error) {
+    if (!(error instanceof TransientFault)) throw error;
+    return { isReady: false, details: { database: "unreachable", durability } };
+  }
+}
+
+async function serve(config: Config): Promise<void> {
+  const log = openLog(config.logLevel, console.log, systemEnv.now);
+  const stop = shutdownRequested();
+  const service = await startService(config, log);
+  log("info", "listening", { url: service.url });
+  const signal = await stop;
+  log("info", "stopping", { signal });
+  const { shutdownMs } = config.limits;
+  const isLate = setTimeout(() => {
+    log("error", "gave up on an orderly end", { shutdownMs });
+    Deno.exit(1);
+  }, shutdownMs);
+  await service[Symbol.asyncDispose]();
+  clearTimeout(isLate);
+  log("info", "stopped", {});
+}
+
+async function migrate(config: Config): Promise<void> {
+  await using database = await openDatabase(databaseOptions(config));
+  const applied = await migrateToLatest(database.maintenance, migrations);
+  for (const name of applied) console.log(`applied ${name}`);
+  if (applied.length === 0) console.log("nothing to apply");
+}
+
+async function token(config: Config, args: readonly string[]): Promise<void> {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: { role: { type: "string", multiple: true, default: [] } },
+  });
+  const [sub] = positionals;
+  if (sub === undefined) throw new UsageError("usage: token NAME [--role organizer|admin]…");
+  const { ttlMs } = config.tokens;
+  console.log(await mintToken(await tokenOptions(config), { sub, roles: values.role, ttlMs }));
+}
+
+class UsageError extends Error {}
+
+/** What whoever started the process can mend; all else is a bug, and shows its stack. */
+const mendable = [
+  UsageError,
+  ConfigurationError,
+  DatabaseUnusable,
+  DataDirectoryInUse,
+  UnknownMigrations,
+  TransientFault,
+  Deno.errors.AddrInUse,
+  Deno.errors.AddrNotAvailable,
+  Deno.errors.NotCapable,
+];
+
+async function main([command = "serve", ...args]: readonly string[]): Promise<void> {
+  try {
+    const config = readConfig(Deno.env.toObject());
+    switch (command) {
+      case "serve":
+        return await serve(config);
+      case "migrate":
+        return await migrate(config);
+      case "token":
+        return await token(config, args);
+      default:
+        throw new UsageError(`unknown command ${command}: serve, migrate or token`);
+    }
+  } catch (error) {
+    if (!mendable.some((kind) => error instanceof kind)) throw error;
+    console.error((error as Error).message);
+    Deno.exit(1);
+  }
+}
+
+if (import.meta.main) await main(Deno.args);

@@ -21,10 +21,10 @@ export interface LoadPlan {
   readonly requests: number;
   readonly method: string;
   readonly path: string;
-  /** `{id}` of request `i` is `ids[i % ids.length]`. */
+  /** `{id}` of the nth request is `ids[n % ids.length]`. */
   readonly ids?: readonly string[];
   readonly body?: string;
-  /** The bearer token of request `i` is `tokens[i % tokens.length]`. */
+  /** The bearer token of a request is `tokens[{i} % tokens.length]`. */
   readonly tokens?: readonly string[];
   /** Sent as `Idempotency-Key`, the same one whenever the request is repeated. */
   readonly idempotencyKey?: string;
@@ -220,12 +220,13 @@ function captured(answer: Answer): CapturedAnswer {
 function requestsOf(plan: LoadPlan): Uint8Array[] {
   const host = new URL(plan.targets[0]!).host;
   return Array.from({ length: plan.requests }, (_, n) => {
+    const i = (plan.firstIndex ?? 0) + n;
     const fill = (template: string) =>
       template
-        .replaceAll("{i}", String((plan.firstIndex ?? 0) + n))
+        .replaceAll("{i}", String(i))
         .replaceAll("{id}", plan.ids?.[n % plan.ids.length] ?? "");
     const lines = [`${plan.method} ${fill(plan.path)} HTTP/1.1`, `host: ${host}`];
-    if (plan.tokens) lines.push(`authorization: Bearer ${plan.tokens[n % plan.tokens.length]}`);
+    if (plan.tokens) lines.push(`authorization: Bearer ${plan.tokens[i % plan.tokens.length]}`);
     if (plan.idempotencyKey) lines.push(`idempotency-key: ${fill(plan.idempotencyKey)}`);
     const body = plan.body === undefined ? undefined : fill(plan.body);
     if (body !== undefined) {

@@ -3,13 +3,14 @@
  *
  * @module
  */
-import { type Generated, sql, type Transaction } from "kysely";
+import { type Generated, type QueryExecutorProvider, sql } from "kysely";
 import type { Projection } from "../../lib/runtime/projector.ts";
 import type { FeedEvent } from "../../lib/runtime/store.ts";
 import { Event, kind } from "./aggregate.ts";
 import type { Plan } from "./state.ts";
 
-export interface LiveEventTables {
+// A type, not an interface: Kysely extends a database only by what has an index signature.
+export type LiveEventTables = {
   live_event: {
     id: string;
     organizer_id: string;
@@ -34,7 +35,7 @@ export interface LiveEventTables {
     status: RegistrationStatus;
     registered_at: Date;
   };
-}
+};
 
 export type RegistrationStatus = "confirmed" | "waitlisted" | "withdrawn";
 
@@ -60,7 +61,7 @@ interface RegistrationChange {
 }
 
 /** Takes pages of any size in two statements, however many live events they speak of. */
-export const projection: Projection<Transaction<never>> = {
+export const projection: Projection<QueryExecutorProvider> = {
   name: "live_event_listing",
   kind,
   async apply(transaction, recorded) {
@@ -137,7 +138,7 @@ function countsAfter({ confirmed, waitlisted }: EventChange, event: Event) {
 
 /** Inserts those that were scheduled in this page, then adds the changes to all. */
 async function writeEvents(
-  transaction: Transaction<never>,
+  transaction: QueryExecutorProvider,
   changes: readonly EventChange[],
 ): Promise<void> {
   const rows = JSON.stringify(changes);
@@ -169,7 +170,7 @@ async function writeEvents(
 }
 
 async function writeRegistrations(
-  transaction: Transaction<never>,
+  transaction: QueryExecutorProvider,
   changes: readonly RegistrationChange[],
 ): Promise<void> {
   if (changes.length === 0) return;

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { type Kysely, sql, type Transaction } from "kysely";
+import { type Kysely, type QueryExecutorProvider, sql } from "kysely";
 import type { Advance, Projection, ProjectionStore } from "../runtime/projector.ts";
 import { type FeedCursor, feedStart } from "../runtime/store.ts";
 import { readFeed } from "./event_store.ts";
 import type { Tables } from "./tables.ts";
 
-export class PostgresProjectionStore implements ProjectionStore<Transaction<Tables>> {
+export class PostgresProjectionStore implements ProjectionStore<QueryExecutorProvider> {
   readonly #db: Kysely<Tables>;
 
   constructor(db: Kysely<Tables>) {
@@ -17,7 +17,7 @@ export class PostgresProjectionStore implements ProjectionStore<Transaction<Tabl
   }
 
   async advance(
-    projection: Projection<Transaction<Tables>>,
+    projection: Projection<QueryExecutorProvider>,
     limit: number,
   ): Promise<Advance | undefined> {
     return await this.#db.transaction().execute(async (transaction) => {

@@ -8,7 +8,7 @@
  * @module
  */
 import type { Env } from "../env.ts";
-import { TransientFault } from "../fault.ts";
+import { PoisonFault, TransientFault } from "../fault.ts";
 import { retryTransient } from "../resilience/retry.ts";
 import type { Batcher } from "./batcher.ts";
 import type { Committer } from "./committer.ts";
@@ -27,6 +27,7 @@ import type {
 import {
   type AnyAggregate,
   decideTurn,
+  isWrittenIn,
   type Letter,
   type Outcome,
   replay,
@@ -79,9 +80,12 @@ export class Activation {
   #exclusiveTurnsLeft = 0;
   /** A defect of this turn, if there was one. */
   #defect: { readonly error: unknown } | undefined;
+  /** A turn that the store may have taken unheard; catching up shows whether it has. */
+  #unheard: Turn | undefined;
   /** Request hashes of the keyed commands that have no outcome yet. */
   #keysRunning: Map<string, string> | undefined;
   #handled: HandledMessage[] = [];
+  #attempts = 0;
   /** In monotonic milliseconds; kept by the system. */
   lastUsedAt = 0;
 
@@ -124,12 +128,15 @@ export class Activation {
 
   /** One turn, after loading if need be. Called by the system, once per `wake`. */
   async run(): Promise<void> {
+    const { env, limits } = this.#context;
+    const startedAt = env.monotonic();
     try {
       if (this.#standing === undefined) await this.#activate();
-      await this.#takeTurn(this.#mailbox.take(this.#context.limits.turnMax));
+      await this.#takeTurn(this.#mailbox.take(limits.turnMax));
     } catch (error) {
       // Loading failed: whoever waits hears why, and the next message tries again.
-      for (const letter of this.#mailbox.take(Infinity)) this.#reject(letter, error);
+      this.#fail(this.#mailbox.take(Infinity), error);
+      this.#report(startedAt);
     }
     this.#isAwake = false;
     if (this.#mailbox.size > 0) this.#wake();
@@ -172,6 +179,7 @@ export class Activation {
       : loaded;
     const start = base ?? { state: this.#aggregate.initial, version: 0 };
     const { state, version } = replay(this.#aggregate, start, tail.events, []);
+    if (version !== tail.version) throw this.#lostEvents(version, tail.version);
     this.#snapshotVersion = start.version;
     this.#standing = { state, version, revision: tail.revision, transaction: tail.transaction };
     this.#verifiedAt = startedAt;
@@ -196,32 +204,43 @@ export class Activation {
   }
 
   async #takeTurn(letters: readonly Letter[]): Promise<void> {
-    const { env, observe } = this.#context;
-    const startedAt = env.monotonic();
-    let pending = this.#refuseExpired(letters, startedAt);
-    let attempts = 0;
+    const startedAt = this.#context.env.monotonic();
     try {
-      while (pending.length > 0) {
-        if (++attempts > ATTEMPTS_MAX) throw new TransientFault(this.#lostRaces());
-        pending = await this.#attempt(pending);
-      }
-      if (this.#defect !== undefined) this.#restart("defect", this.#defect.error);
+      await this.#attemptUntilSettled(this.#refuseExpired(letters, startedAt));
     } catch (error) {
-      for (const letter of pending) this.#reject(letter, error);
-      const isUnknown = error instanceof TransientFault && error.outcome === "unknown";
-      this.#restart(isUnknown ? "unknown-outcome" : "defect", error);
+      this.#fail(letters, error);
     }
-    if (letters.length === 0) return;
+    if (this.#defect !== undefined) this.#restart("defect", this.#defect.error);
+    this.#report(startedAt);
+  }
+
+  async #attemptUntilSettled(letters: readonly Letter[]): Promise<void> {
+    let pending = letters;
+    for (let attempts = 0; pending.length > 0; attempts++) {
+      if (attempts === ATTEMPTS_MAX) throw new TransientFault(this.#lostRaces());
+      this.#attempts++;
+      pending = await this.#attempt(pending);
+    }
+  }
+
+  /** Tells those who have heard nothing yet. After a mere fault, what is in memory still holds. */
+  #fail(letters: readonly Letter[], error: unknown): void {
+    const isOpen = this.#unheard !== undefined && error instanceof TransientFault;
+    const told = isOpen ? asUnknown(error) : error;
+    for (const letter of letters) this.#reject(letter, told);
+    if (!(told instanceof TransientFault)) this.#restart("defect", told);
+    else if (told.outcome === "unknown") this.#restart("unknown-outcome", told);
+  }
+
+  #report(startedAt: number): void {
+    const { env, observe } = this.#context;
     const messages = this.#handled;
+    const attempts = this.#attempts;
     this.#handled = [];
-    observe({
-      type: "turn",
-      address: this.address,
-      messages,
-      attempts,
-      startedAt,
-      endedAt: env.monotonic(),
-    });
+    this.#attempts = 0;
+    if (messages.length === 0) return;
+    const endedAt = env.monotonic();
+    observe({ type: "turn", address: this.address, messages, attempts, startedAt, endedAt });
   }
 
   #refuseExpired(letters: readonly Letter[], now: number): readonly Letter[] {
@@ -243,14 +262,16 @@ export class Activation {
     if (this.#needsNoCommit(turn)) return this.#adopt(turn, this.#loaded().transaction);
     const outcome = await committer.commit(turn.commit);
     if (outcome.is === "conflict") return await this.#afterConflict(turn, letters);
-    this.#verifiedAt = sentAt;
+    // Poison is refused unseen, which says nothing of where the actor stands.
+    if (outcome.is !== "poison") this.#verifiedAt = sentAt;
     return await this.#conclude(turn, outcome, letters);
   }
 
   /** A turn that has something to write goes under the row lock; for others, reading is enough. */
-  async #afterConflict({ commit }: Turn, letters: readonly Letter[]): Promise<readonly Letter[]> {
+  async #afterConflict(turn: Turn, letters: readonly Letter[]): Promise<readonly Letter[]> {
     this.#context.observe({ type: "conflict", address: this.address });
-    if (isWriting(commit)) {
+    if (isWriting(turn.commit)) {
+      this.#unheard = turn;
       this.#exclusiveTurnsLeft = EXCLUSIVE_TURNS;
       return letters;
     }
@@ -263,7 +284,7 @@ export class Activation {
   /** Nothing to write, and the standing was read after the last of these letters had come. */
   #needsNoCommit({ commit, verdicts }: Turn): boolean {
     return !isWriting(commit) &&
-      verdicts.every(({ letter }) => letter.receivedAt <= this.#verifiedAt);
+      verdicts.every(({ letter }) => letter.receivedAt < this.#verifiedAt);
   }
 
   /**
@@ -282,12 +303,15 @@ export class Activation {
       return turn.commit;
     };
     const outcome = await retryTransient(
-      () => store.commitExclusively(this.address, this.#loaded().version, decide),
+      () =>
+        store.commitExclusively(this.address, this.#loaded().version, decide).catch(poisonOutcome),
       {
         env,
         giveUpMs: limits.giveUpMs,
-        onFailure: (error, retryInMs) =>
-          observe({ type: "commit-failed", actors: 1, error, retryInMs }),
+        onFailure: (error, retryInMs) => {
+          if (error.outcome === "unknown") this.#unheard = turn ?? this.#unheard;
+          observe({ type: "commit-failed", actors: 1, error, retryInMs });
+        },
       },
     );
     return await this.#conclude(turn!, outcome, pending);
@@ -302,6 +326,7 @@ export class Activation {
       case "ok":
         return this.#adopt(turn, outcome.transaction);
       case "conflict":
+        this.#unheard = turn;
         return letters;
       case "duplicate":
         return letters.filter((letter) => !this.#answerFrom(outcome.replies, letter));
@@ -328,22 +353,19 @@ export class Activation {
   /** Moves the standing to what the store knows; answers the letters found to be applied already. */
   #catchUp(loaded: Loaded, letters: readonly Letter[]): readonly Letter[] {
     const before = this.#loaded();
-    if (loaded.version < before.version) {
-      const where = addressText(this.address);
-      throw new Error(
-        `The store lost events: ${where} fell from ${before.version} to ${loaded.version}`,
-      );
-    }
-    const { state, version, recognised } = replay(
-      this.#aggregate,
-      before,
-      loaded.events,
-      letters,
-    );
-    const { revision, transaction } = loaded;
+    const { events: tail, revision, transaction } = loaded;
+    if (loaded.version < before.version) throw this.#lostEvents(before.version, loaded.version);
+    const { state, version, recognised } = replay(this.#aggregate, before, tail, letters);
     this.#standing = { state, version, revision, transaction };
     for (const verdict of recognised.values()) this.#tell(verdict, transaction);
-    return recognised.size === 0 ? letters : letters.filter((letter) => !recognised.has(letter));
+    const unheard = this.#unheard;
+    this.#unheard = undefined;
+    if (unheard !== undefined && isWrittenIn(tail, unheard.commit)) {
+      // It was taken whole. To decide those anew that left no events would put
+      // them behind messages that their senders sent later.
+      for (const verdict of unheard.verdicts) this.#tell(verdict, transaction);
+    }
+    return letters.filter(({ isSettled }) => !isSettled);
   }
 
   #answerFrom(replies: readonly RememberedReply[], letter: Letter): boolean {
@@ -374,10 +396,7 @@ export class Activation {
       this.#reject(letters[0]!, cause);
       return [];
     }
-    for (const letter of letters) {
-      let pending: readonly Letter[] = [letter];
-      while (pending.length > 0) pending = await this.#attempt(pending);
-    }
+    for (const letter of letters) await this.#attemptUntilSettled([letter]);
     return [];
   }
 
@@ -433,11 +452,17 @@ export class Activation {
   #restart(because: "defect" | "unknown-outcome", error: unknown): void {
     this.#standing = undefined;
     this.#defect = undefined;
+    this.#unheard = undefined;
     this.#context.observe({ type: "restarted", address: this.address, because, error });
   }
 
   #lostRaces(): string {
     return `Cannot commit to ${addressText(this.address)}: lost ${ATTEMPTS_MAX} races`;
+  }
+
+  #lostEvents(known: number, stored: number): Error {
+    const where = addressText(this.address);
+    return new Error(`The store lost events: ${where} is known at ${known}, stored at ${stored}`);
   }
 
   #loaded(): Standing {
@@ -461,12 +486,29 @@ export class Activation {
     if (codec === undefined || this.#standing === undefined) return undefined;
     const { version, state } = this.#standing;
     this.#snapshotVersion = version;
-    return { version, schema: codec.schema, state: codec.encode(state) };
+    try {
+      return { version, schema: codec.schema, state: codec.encode(state) };
+    } catch (error) {
+      this.#context.observe({ type: "snapshot-dropped", address: this.address, error });
+      return undefined;
+    }
   }
 }
 
 function isWriting({ events, replies }: Commit): boolean {
   return events.length > 0 || replies.length > 0;
+}
+
+/** What was in the way of a commit may have been itself, and now nobody can look. */
+function asUnknown(fault: TransientFault): TransientFault {
+  const { message, retryAfterMs } = fault;
+  return new TransientFault(message, { cause: fault, outcome: "unknown", retryAfterMs });
+}
+
+/** Under the row lock a commit stands alone: what the store refuses is that commit. */
+function poisonOutcome(fault: unknown): CommitOutcome {
+  if (!(fault instanceof PoisonFault)) throw fault;
+  return { is: "poison", cause: fault };
 }
 
 function runningKey({ envelope }: Letter): string {

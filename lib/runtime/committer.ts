@@ -20,12 +20,15 @@ export interface CommitterLimits {
   readonly giveUpMs: number;
 }
 
+/** What became of one commit. Those of one batch may end differently once it had to be split. */
+type Ending = CommitOutcome | { readonly is: "failed"; readonly error: unknown };
+
 export class Committer {
   readonly #store: Store;
   readonly #env: Env;
   readonly #observe: Observe;
   readonly #giveUpMs: number;
-  readonly #batcher: Batcher<Commit, CommitOutcome>;
+  readonly #batcher: Batcher<Commit, Ending>;
 
   constructor(store: Store, env: Env, observe: Observe, limits: CommitterLimits) {
     this.#store = store;
@@ -47,19 +50,22 @@ export class Committer {
    * @throws {TransientFault} when the store could not be reached in time. Its outcome is `unknown`
    * if any attempt may have been applied.
    */
-  commit(commit: Commit): Promise<CommitOutcome> {
-    return this.#batcher.add(commit);
+  async commit(commit: Commit): Promise<CommitOutcome> {
+    const ending = await this.#batcher.add(commit);
+    if (ending.is === "failed") throw ending.error;
+    return ending;
   }
 
-  async #write(batch: readonly Commit[]): Promise<readonly CommitOutcome[]> {
+  /** Never throws: what one half of a split batch has come to must not be lost with the other. */
+  async #write(batch: readonly Commit[]): Promise<readonly Ending[]> {
     try {
       return await this.#writeOrRepeat(batch);
-    } catch (fault) {
-      if (!(fault instanceof PoisonFault)) throw fault;
-      if (batch.length === 1) return [{ is: "poison", cause: fault }];
+    } catch (error) {
+      if (!(error instanceof PoisonFault)) return batch.map(() => ({ is: "failed", error }));
+      if (batch.length === 1) return [{ is: "poison", cause: error }];
       // Nothing of the batch was applied. Halving finds the commits that cannot be
       // stored in a few statements and lets all others through.
-      this.#observe({ type: "batch-bisected", actors: batch.length, error: fault });
+      this.#observe({ type: "batch-bisected", actors: batch.length, error });
       const middle = batch.length >> 1;
       const first = await this.#write(batch.slice(0, middle));
       return [...first, ...await this.#write(batch.slice(middle))];

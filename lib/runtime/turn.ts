@@ -227,6 +227,15 @@ export function replay(
   return { state, version, recognised };
 }
 
+/** Whether `tail` begins with the events of the commit, at their place. */
+export function isWrittenIn(
+  tail: readonly StoredEvent[],
+  { version, events }: Pick<Commit, "version" | "events">,
+): boolean {
+  return events.length > 0 && tail[0]?.version === version + 1 &&
+    events.every(({ causationId }, index) => tail[index]?.causationId === causationId);
+}
+
 /** An event of any age, in today's form. */
 export function readEvent<Event extends { readonly type: string }>(
   aggregate: Pick<Aggregate<unknown, unknown, Event, string>, "Event" | "eventSchema" | "upcast">,

@@ -85,6 +85,7 @@ Deno.test("what gathers while a commit runs becomes one turn and one commit", as
   gate.release();
   await Promise.all([first, ...others]);
   assert.deepEqual(node.store.batches.map(([commit]) => commit!.events.length), [1, 50]);
+  await world.env.settle();
   assert.deepEqual(node.seen("turn").map(({ messages }) => messages.length), [1, 50]);
 });
 
@@ -155,6 +156,7 @@ Deno.test("a turn holds no more messages than allowed", async () => {
   await using world = new World();
   const node = world.node({ turnMax: 3 });
   await Promise.all(Array.from({ length: 8 }, () => node.add("a", 1)));
+  await world.env.settle();
   assert.deepEqual(node.seen("turn").map(({ messages }) => messages.length), [3, 3, 2]);
 });
 
@@ -270,6 +272,7 @@ Deno.test("the turns observed tell each message's end and the time it took", asy
   await world.env.advance(30);
   gate.release();
   await Promise.all(asks);
+  await world.env.settle();
   const turn = node.seen("turn").at(-1)!;
   assert.deepEqual(turn.messages.map(({ outcome, reason }) => [outcome, reason]), [
     ["accepted", undefined],

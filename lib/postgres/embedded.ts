@@ -1,0 +1,172 @@
+/**
+ * Postgres inside this process: PGlite in a worker, reached as if it were a server.
+ *
+ * It speaks the protocol of Postgres, so everything above the socket is the same as for a server.
+ * Only one session at a time makes sense: behind all of them is one engine.
+ *
+ * @module
+ */
+import { Duplex } from "node:stream";
+import { TransientFault } from "../fault.ts";
+import { lockDataDirectory } from "./data_lock.ts";
+import type { EmbeddedReply, EmbeddedRequest } from "./embedded_worker.ts";
+import type { Endpoint, SessionOptions } from "./session.ts";
+
+/** Where the engine keeps its files. */
+export type Location = { readonly dataDir: string } | { readonly memory: true };
+
+type Credentials = Pick<SessionOptions, "user" | "password" | "database" | "ssl">;
+
+const CLOSE_TIMEOUT_MS = 10_000;
+
+/** What the server says to a client that it lets in without a password, and is ready for. */
+const welcome = Uint8Array.of(0x52, 0, 0, 0, 8, 0, 0, 0, 0, 0x5a, 0, 0, 0, 5, 0x49);
+
+export class EmbeddedDatabase implements Endpoint, Credentials, AsyncDisposable {
+  readonly user = "postgres";
+  readonly password = "";
+  readonly database = "postgres";
+  readonly ssl = false;
+  readonly #worker: Worker;
+  readonly #resources: AsyncDisposableStack;
+  readonly #ready = Promise.withResolvers<void>();
+  readonly #closed = Promise.withResolvers<void>();
+  readonly #sockets = new Map<number, EmbeddedSocket>();
+  #socketsOpened = 0;
+  #hasEnded = false;
+
+  private constructor(resources: AsyncDisposableStack) {
+    this.#resources = resources;
+    this.#worker = new Worker(import.meta.resolve("./embedded_worker.ts"), { type: "module" });
+    this.#worker.onmessage = ({ data }: MessageEvent<EmbeddedReply>) => this.#receive(data);
+    this.#worker.onerror = (event) => {
+      // Otherwise the failure of the worker would be the failure of this thread.
+      event.preventDefault();
+      this.#end(event.message);
+    };
+  }
+
+  /** @throws {DataDirectoryInUse} when another process has the directory open. */
+  static async open(location: Location): Promise<EmbeddedDatabase> {
+    await using opening = new AsyncDisposableStack();
+    if ("dataDir" in location) opening.use(await lockDataDirectory(location.dataDir));
+    const embedded = new EmbeddedDatabase(opening.move());
+    try {
+      embedded.#post({ do: "open", dataDir: "dataDir" in location ? location.dataDir : undefined });
+      await embedded.#ready.promise;
+    } catch (error) {
+      await embedded.#terminate();
+      throw error;
+    }
+    return embedded;
+  }
+
+  connect(): Duplex {
+    if (this.#hasEnded) throw new EngineEnded("it has ended before");
+    const id = ++this.#socketsOpened;
+    const socket = new EmbeddedSocket({
+      send: (bytes) => this.#post({ do: "run", socket: id, bytes }, [bytes.buffer]),
+      onClose: () => this.#sockets.delete(id),
+    });
+    this.#sockets.set(id, socket);
+    // Whatever the session before has left behind must not show.
+    this.#post({ do: "reset", socket: id });
+    return socket;
+  }
+
+  /** The engine cannot hear this: it does nothing else while it runs a statement. */
+  async cancel(): Promise<void> {}
+
+  /** Stops the engine as a server is stopped, with a checkpoint, and ends its worker. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#hasEnded) {
+      this.#post({ do: "close" });
+      const timer = setTimeout(() => this.#closed.resolve(), CLOSE_TIMEOUT_MS);
+      await this.#closed.promise;
+      clearTimeout(timer);
+    }
+    await this.#terminate();
+  }
+
+  #post(request: EmbeddedRequest, transfer: Transferable[] = []): void {
+    this.#worker.postMessage(request, transfer);
+  }
+
+  #receive(reply: EmbeddedReply): void {
+    switch (reply.is) {
+      case "ready":
+        return this.#ready.resolve();
+      case "reset":
+        return void this.#sockets.get(reply.socket)?.push(welcome);
+      case "answer":
+        return void this.#sockets.get(reply.socket)?.push(reply.bytes);
+      case "closed":
+        return this.#closed.resolve();
+      case "failed":
+        return this.#end(reply.message);
+    }
+  }
+
+  /** All that waits for the engine learns that it has died. */
+  #end(why: string): void {
+    this.#hasEnded = true;
+    const error = new EngineEnded(why);
+    this.#ready.reject(new TransientFault(error.message, { cause: error }));
+    this.#closed.resolve();
+    for (const socket of this.#sockets.values()) socket.destroy(error);
+  }
+
+  async #terminate(): Promise<void> {
+    this.#hasEnded = true;
+    this.#worker.terminate();
+    await this.#resources.disposeAsync();
+  }
+}
+
+class EngineEnded extends Error {
+  override readonly name = "EngineEnded";
+  readonly code = "CONNECTION_CLOSED";
+
+  constructor(why: string) {
+    super(`The embedded database has ended: ${why}`);
+  }
+}
+
+interface EmbeddedSocketOptions {
+  readonly send: (bytes: Uint8Array<ArrayBuffer>) => void;
+  readonly onClose: () => void;
+}
+
+/** The client's end of a connection to the engine, as the driver expects a socket to be. */
+class EmbeddedSocket extends Duplex {
+  readonly #options: EmbeddedSocketOptions;
+  #isGreeted = false;
+
+  constructor(options: EmbeddedSocketOptions) {
+    super();
+    this.#options = options;
+  }
+
+  get readyState(): "open" | "closed" {
+    return this.destroyed ? "closed" : "open";
+  }
+
+  override _read(): void {}
+
+  override _write(chunk: Uint8Array, _encoding: string, done: () => void): void {
+    // The first message says who connects, which the engine need not know.
+    if (this.#isGreeted) this.#options.send(new Uint8Array(chunk));
+    this.#isGreeted = true;
+    done();
+  }
+
+  override _final(done: () => void): void {
+    this.push(null);
+    done();
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#options.onClose();
+    done(error);
+  }
+}
