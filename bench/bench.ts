@@ -195,6 +195,7 @@ async function main(args: string[]): Promise<number> {
 try {
   process.exitCode = await main(Deno.args);
 } catch (error) {
-  console.error(error instanceof Error ? error.message : error);
+  // Whole, as what fails here is rarely the options and often what a server said.
+  console.error(error);
   process.exitCode = 2;
 }

@@ -12,7 +12,7 @@ import { type LoadProcess, type Server, startServer } from "./processes.ts";
 
 export const REGISTER_PATH = "/api/v1/events/{id}/registrations";
 /** Does all that registering does before the actor; only `bench/server.ts` has it. */
-export const NOOP_PATH = "/api/v1/events/{id}/no-op";
+export const NOOP_PATH = "/api/v1/noop/{id}/registrations";
 
 export interface Contestant {
   readonly name: ContestantName;

@@ -33,7 +33,7 @@ export interface Server {
 export async function startServer({ script, permissions, env }: ServerOptions): Promise<Server> {
   const port = freePort();
   const startedAt = performance.now();
-  const process = new Deno.Command(Deno.execPath(), {
+  const process = new Deno.Command("deno", {
     args: ["run", "--quiet", ...permissions, new URL(script, import.meta.url).pathname],
     env: { ...env, HOST: "127.0.0.1", PORT: String(port) },
     stdin: "null",
@@ -117,7 +117,7 @@ export class LoadProcess {
   readonly #reports: ReadableStreamDefaultReader<string>;
 
   constructor() {
-    this.#process = new Deno.Command(Deno.execPath(), {
+    this.#process = new Deno.Command("deno", {
       args: [
         "run",
         "--quiet",

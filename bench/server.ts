@@ -1,29 +1,44 @@
 /**
- * The service with one route more, which does all that registering does before the actor.
+ * The real service, and beside it the no-op route that its figures are compared with.
+ *
+ * The no-op does all that a registration does before it reaches the actor: same method, path, body,
+ * validation and token check, same kind of answer.
  *
  * @module
  */
-import { startService } from "../main.ts";
 import { readConfig } from "../lib/config.ts";
-import { parsedParams } from "../lib/http/parsed.ts";
-import { causeOf } from "../lib/http/cause.ts";
 import { systemEnv } from "../lib/env.ts";
+import { causeOf, etagOf } from "../lib/http/cause.ts";
+import { parsedParams } from "../lib/http/parsed.ts";
 import { shutdownRequested } from "../lib/signals.ts";
+import { openLog } from "../lib/telemetry/log.ts";
+import { type ServiceParts, startService } from "../main.ts";
+import { giveToken } from "../routes/consistency.ts";
 import { EventPath, Registrant } from "../routes/live_event_schemas.ts";
 
-await using _service = await startService({
-  config: readConfig(Deno.env.toObject()),
-  extend: ({ http, parseBody }) => {
-    http.post("/api/v1/events/:id/no-op", async (c) => {
-      const { id } = parsedParams(c, EventPath);
-      const { userId } = await parseBody(c, Registrant, { absent: {} });
-      const answered = userId ?? causeOf(c).principal.id;
-      const registrationId = systemEnv.uuid();
-      c.header("Location", `/api/v1/events/${id}/registrations/${registrationId}`);
-      c.header("ETag", '"1"');
-      const position = answered.length;
-      return c.json({ registrationId, status: "waitlisted", position, version: 1 }, 201);
-    });
-  },
-});
-await shutdownRequested();
+function addNoop({ http, parseBody, system }: ServiceParts): void {
+  http.post("/api/v1/noop/:id/registrations", async (c) => {
+    const { id } = parsedParams(c, EventPath);
+    const body = await parseBody(c, Registrant, { absent: {} });
+    const cause = causeOf(c);
+    const registrationId = systemEnv.uuid();
+    const userId = body.userId ?? cause.principal.id;
+    c.header("ETag", etagOf(1));
+    giveToken(c, "1");
+    c.header("Location", `/api/v1/events/${id}/registrations/${registrationId}`);
+    return c.json({ registrationId, status: "confirmed", version: userId.length }, 201);
+  });
+  http.get("/bench", (c) => {
+    const { rss, heapUsed } = Deno.memoryUsage();
+    return c.json({ rss, heapUsed, residents: system.residents });
+  });
+}
+
+if (import.meta.main) {
+  const config = readConfig(Deno.env.toObject());
+  const log = openLog(config.logLevel, console.log, systemEnv.now);
+  const stop = shutdownRequested();
+  await using service = await startService(config, log, addNoop);
+  log("info", "listening", { url: service.url });
+  await stop;
+}

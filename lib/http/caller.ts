@@ -70,9 +70,9 @@ export function requireRole(c: Context<CallerEnv>, ...roles: readonly string[]):
   });
 }
 
-// The alphabet is that of RFC 6750. It has no comma, so two Authorization headers, which
-// arrive joined by one, are refused.
-const BEARER = /^bearer +([A-Za-z0-9\-._~+/]+=*)$/i;
+// The form of a signed JWT. It has no comma, so two Authorization headers, which arrive joined
+// by one, are refused; and no padding, so a token has one spelling.
+const BEARER = /^bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)$/i;
 
 function bearerToken(authorization: string | undefined): string | undefined {
   return authorization === undefined ? undefined : BEARER.exec(authorization)?.[1];

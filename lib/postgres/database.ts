@@ -6,7 +6,7 @@
 import { Kysely, sql } from "kysely";
 import { TransientFault } from "../fault.ts";
 import { type Durability, readDurability, unsafeSettings } from "./durability.ts";
-import { EmbeddedDatabase } from "./embedded.ts";
+import { EmbeddedDatabase, EngineEnded } from "./embedded.ts";
 import { PipeliningDialect } from "./pipelining_dialect.ts";
 import { parseServerUrl, ServerEndpoint, type ServerUrl } from "./server.ts";
 import type { Endpoint, SessionOptions } from "./session.ts";
@@ -85,7 +85,8 @@ export class DatabaseUnusable extends Error {
 /**
  * Opens the database and reads what it promises to keep. Disposing it waits for what is in flight.
  *
- * @throws {DatabaseUnusable} when the URL, the credentials or the settings of a server are wrong.
+ * @throws {DatabaseUnusable} when the URL, the credentials or the settings of a server are wrong,
+ * or what is in the directory is no database.
  * @throws {DataDirectoryInUse} when another process has the directory open.
  * @throws {TransientFault} when a server cannot be reached.
  */
@@ -133,7 +134,7 @@ const unhurried = {
 
 async function openEmbedded(options: EmbeddedOptions | MemoryOptions): Promise<Database> {
   await using opening = new AsyncDisposableStack();
-  const embedded = opening.use(await EmbeddedDatabase.open(options));
+  const embedded = opening.use(await openEngine(options));
   const session = sessionOptions(embedded, embedded, options, {});
   // One engine runs one statement at a time, and knows of one session.
   const pool = new SessionPool({ session, sessionsMax: 1, loadMax: LOAD_MAX });
@@ -142,6 +143,18 @@ async function openEmbedded(options: EmbeddedOptions | MemoryOptions): Promise<D
   const maintenance = kysely(pool, unhurried, opening);
   const durability = await readDurability(db, "memory" in options ? "memory" : "embedded");
   return database({ db, committer: db, maintenance, durability }, opening.move());
+}
+
+async function openEngine(options: EmbeddedOptions | MemoryOptions): Promise<EmbeddedDatabase> {
+  try {
+    return await EmbeddedDatabase.open(options);
+  } catch (error) {
+    if (!(error instanceof EngineEnded)) throw error;
+    const place = "dataDir" in options ? options.dataDir : "memory";
+    throw new DatabaseUnusable(`Cannot use the database in ${place}: ${error.message}`, {
+      cause: error,
+    });
+  }
 }
 
 type Credentials = Pick<SessionOptions, "user" | "password" | "database" | "ssl">;

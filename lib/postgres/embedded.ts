@@ -7,7 +7,6 @@
  * @module
  */
 import { Duplex } from "node:stream";
-import { TransientFault } from "../fault.ts";
 import { lockDataDirectory } from "./data_lock.ts";
 import type { EmbeddedReply, EmbeddedRequest } from "./embedded_worker.ts";
 import type { Endpoint, SessionOptions } from "./session.ts";
@@ -46,7 +45,10 @@ export class EmbeddedDatabase implements Endpoint, Credentials, AsyncDisposable 
     };
   }
 
-  /** @throws {DataDirectoryInUse} when another process has the directory open. */
+  /**
+   * @throws {DataDirectoryInUse} when another process has the directory open.
+   * @throws {EngineEnded} when the engine does not start on what is there.
+   */
   static async open(location: Location): Promise<EmbeddedDatabase> {
     await using opening = new AsyncDisposableStack();
     if ("dataDir" in location) opening.use(await lockDataDirectory(location.dataDir));
@@ -111,7 +113,7 @@ export class EmbeddedDatabase implements Endpoint, Credentials, AsyncDisposable 
   #end(why: string): void {
     this.#hasEnded = true;
     const error = new EngineEnded(why);
-    this.#ready.reject(new TransientFault(error.message, { cause: error }));
+    this.#ready.reject(error);
     this.#closed.resolve();
     for (const socket of this.#sockets.values()) socket.destroy(error);
   }
@@ -123,7 +125,8 @@ export class EmbeddedDatabase implements Endpoint, Credentials, AsyncDisposable 
   }
 }
 
-class EngineEnded extends Error {
+/** The engine has failed, and all that is asked of it from then on does. */
+export class EngineEnded extends Error {
   override readonly name = "EngineEnded";
   readonly code = "CONNECTION_CLOSED";
 

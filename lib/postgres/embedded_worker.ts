@@ -53,10 +53,10 @@ async function handle(request: EmbeddedRequest): Promise<void> {
       return reply({ is: "ready" });
     case "reset":
       // The session before may have stopped within a message or a transaction.
-      for (const message of [sync, query("rollback"), query("discard all")]) run(message);
+      for (const message of [sync, query("rollback"), query("discard all")]) await run(message);
       return reply({ is: "reset", socket: request.socket });
     case "run": {
-      const bytes = run(request.bytes);
+      const bytes = await run(request.bytes);
       return reply({ is: "answer", socket: request.socket, bytes }, [bytes.buffer]);
     }
     case "close":
@@ -83,12 +83,12 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
-/** Runs to the end before it returns, so requests are served in order. */
-function run(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+/** The engine runs to the end before this returns its promise, so requests keep their order. */
+async function run(bytes: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
   const answer: Uint8Array[] = [];
   // The bytes are the engine's own memory, and are overwritten next.
   const onRawData = (bytes: Uint8Array) => void answer.push(bytes.slice());
-  void engine!.execProtocolRawStream(bytes, { syncToFs: false, onRawData });
+  await engine!.execProtocolRawStream(bytes, { syncToFs: false, onRawData });
   return joined(answer);
 }
 

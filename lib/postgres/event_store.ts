@@ -78,14 +78,18 @@ export class PostgresEventStore implements Store {
     afterVersion: number,
     decide: (caughtUp: Loaded) => Commit,
   ): Promise<CommitOutcome> {
-    return await this.#db.transaction().execute(async (transaction) => {
-      await transaction.selectFrom("actor").select("revision")
-        .where("kind", "=", address.kind).where("key", "=", address.key)
-        .forUpdate().execute();
-      const [caughtUp] = await load(transaction, [{ address, afterVersion }]);
-      const [outcome] = await commit(transaction, [decide(caughtUp!)]);
-      return outcome!;
-    });
+    try {
+      return await this.#db.transaction().execute(async (transaction) => {
+        await lockActor(transaction, address);
+        const [caughtUp] = await load(transaction, [{ address, afterVersion }]);
+        const [outcome] = await commit(transaction, [decide(caughtUp!)]);
+        if (isOvertaken(outcome!, caughtUp!)) throw new Overtaken();
+        return outcome!;
+      });
+    } catch (error) {
+      if (error instanceof Overtaken) return { is: "conflict" };
+      throw error;
+    }
   }
 
   async saveSnapshots(
@@ -135,6 +139,37 @@ export class PostgresEventStore implements Store {
     return await readFeed(this.#db, query);
   }
 }
+
+/**
+ * Takes the actor's row, so that the transaction draws its id after all who held the row before.
+ *
+ * Feeds go by that id. Without the queue in front, Postgres would let those who wait for the row draw
+ * their ids first and then overtake each other: with four writers every third event of an actor
+ * came out of its order. To wait for an advisory lock needs no id.
+ */
+async function lockActor(
+  transaction: Kysely<Tables>,
+  { kind, key }: Address,
+): Promise<void> {
+  await sql`
+    with queue as materialized (
+      select pg_advisory_xact_lock(hashtextextended(${`actor/${kind}/${key}`}, 0)) as turn
+    )
+    select actor.revision, queue.turn from queue cross join actor
+    where actor.kind = ${kind} and actor.key = ${key}
+    for update of actor`.execute(transaction);
+}
+
+/**
+ * Whoever commits without the queue may still slip in between the moment in which this transaction
+ * drew its id and that in which it got the row.
+ */
+function isOvertaken(outcome: CommitOutcome, { transaction }: Loaded): boolean {
+  return outcome.is === "ok" && BigInt(outcome.transaction) < BigInt(transaction);
+}
+
+/** Rolls back what feeds would meet before the events that it was decided on. */
+class Overtaken extends Error {}
 
 async function load(
   db: Kysely<Tables>,

@@ -167,7 +167,8 @@ export class Session {
   #watch(deadline: number): void {
     clearTimeout(this.#timer);
     this.#timerAt = deadline;
-    this.#timer = setTimeout(() => this.#expire(), deadline - performance.now()).unref();
+    this.#timer = setTimeout(() => this.#expire(), Math.max(0, deadline - performance.now()))
+      .unref();
   }
 
   #expire(): void {

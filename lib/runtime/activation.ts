@@ -160,7 +160,7 @@ export class Activation {
     if (idempotency === undefined) return false;
     const running = this.#keysRunning?.get(runningKey(letter));
     if (running === undefined) return false;
-    const reason = running === idempotency.requestHash
+    const reason = running !== undefined
       ? "idempotency-key-in-progress"
       : "idempotency-key-reused";
     const version = this.#standing?.version ?? 0;

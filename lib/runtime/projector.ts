@@ -86,9 +86,10 @@ export class Projector<Transaction> implements AsyncDisposable {
     const wanted = BigInt(transaction);
     const until = env.monotonic() + withinMs;
     while (this.#through < wanted) {
-      if (env.monotonic() >= until) return false;
+      const leftMs = until - env.monotonic();
+      if (leftMs <= 0) return false;
       this.wake();
-      await env.sleep(this.#limits.waitPollMs);
+      await env.sleep(Math.min(leftMs, this.#limits.waitPollMs));
       if (this.#through >= wanted) break;
       this.#advanceTo(await store.through(projection.name));
     }

@@ -1,5 +1,140 @@
-import type { Observe } from "../runtime/observe.ts";
+/**
+ * RuntimeEvent → log lines.
+ *
+ * @module
+ */
+import type { LogLevel } from "../config.ts";
+import { TransientFault } from "../fault.ts";
+import { addressText } from "../runtime/envelope.ts";
+import type { Observe, RuntimeEvent } from "../runtime/observe.ts";
 import type { Log } from "./log.ts";
+
+type EventOf<Type extends RuntimeEvent["type"]> = Extract<RuntimeEvent, { readonly type: Type }>;
+
+/**
+ * Tells `log` what the runtime does: normal work at debug, defects at error with their stack.
+ *
+ * A fault of the world is a warning when it begins and an info when it is over, however often
+ * it shows itself in between. What messages say is never logged.
+ */
 export function logObserver(log: Log): Observe {
-  return (event) => { if (/failed|restarted|bisected|dropped/.test(event.type)) log("warn", event.type, { ...event }); };
+  const troubles = new Troubles(log);
+  return (event) => {
+    troubles.note(event);
+    switch (event.type) {
+      case "turn":
+        return log("debug", "turn", () => turnFields(event));
+      case "restarted":
+        // Restarting is the cure for an unknown outcome; only a defect is somebody's mistake.
+        return log(event.because === "defect" ? "error" : "warn", "actor restarted", {
+          actor: addressText(event.address),
+          because: event.because,
+          error: event.error,
+        });
+      case "snapshot-dropped": {
+        const { address, error } = event;
+        return log("warn", "snapshot dropped", { actor: addressText(address), error });
+      }
+      case "batch-bisected":
+        return log("warn", "commit refused by the store, halved", withoutType(event));
+      case "maintenance-failed":
+        return log(levelOf(event.error), "maintenance failed", withoutType(event));
+      case "commit-failed":
+      case "projection-failed":
+      case "mailbox-full":
+        return;
+      default:
+        return log("debug", event.type, () => withoutType(event));
+    }
+  };
+}
+
+function turnFields({ address, messages, attempts, startedAt, endedAt }: EventOf<"turn">) {
+  return {
+    actor: addressText(address),
+    messages: messages.length,
+    attempts,
+    durationMs: endedAt - startedAt,
+  };
+}
+
+/** The rest of an event, with its address as one text. */
+function withoutType(event: RuntimeEvent): Readonly<Record<string, unknown>> {
+  const { type: _, ...fields } = event;
+  return "address" in fields ? { ...fields, address: addressText(fields.address) } : fields;
+}
+
+function levelOf(error: unknown): LogLevel {
+  return error instanceof TransientFault ? "warn" : "error";
+}
+
+/** What goes wrong again and again until it is over, told at both ends only. */
+class Troubles {
+  readonly #log: Log;
+  #isCommitFailing = false;
+  readonly #projectionsFailing = new Set<string>();
+  /** Whether each overflowing mailbox refused a message since the last turn of its actor. */
+  readonly #mailboxes = new Map<string, boolean>();
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  note(event: RuntimeEvent): void {
+    switch (event.type) {
+      case "commit-failed":
+        return this.#commitFailed(event);
+      case "commit":
+        return this.#committed();
+      case "projection-failed":
+        return this.#projectionFailed(event);
+      case "projected":
+        return this.#projected(event.projection);
+      case "mailbox-full":
+        return this.#mailboxFull(event);
+      case "turn":
+      case "passivated":
+        // Nearly every turn passes here: nothing is built while no mailbox overflows.
+        if (this.#mailboxes.size > 0) this.#emptied(addressText(event.address), event.type);
+    }
+  }
+
+  #commitFailed({ actors, error, retryInMs }: EventOf<"commit-failed">): void {
+    if (this.#isCommitFailing) return;
+    this.#isCommitFailing = true;
+    this.#log("warn", "commits fail", { actors, retryInMs, error });
+  }
+
+  #committed(): void {
+    if (!this.#isCommitFailing) return;
+    this.#isCommitFailing = false;
+    this.#log("info", "commits succeed again");
+  }
+
+  #projectionFailed({ projection, error }: EventOf<"projection-failed">): void {
+    if (this.#projectionsFailing.has(projection)) return;
+    this.#projectionsFailing.add(projection);
+    this.#log(levelOf(error), "projection fails", { projection, error });
+  }
+
+  #projected(projection: string): void {
+    if (this.#projectionsFailing.delete(projection)) {
+      this.#log("info", "projection advances again", { projection });
+    }
+  }
+
+  #mailboxFull({ address, capacity }: EventOf<"mailbox-full">): void {
+    const actor = addressText(address);
+    if (!this.#mailboxes.has(actor)) this.#log("warn", "mailbox full", { actor, capacity });
+    this.#mailboxes.set(actor, true);
+  }
+
+  /** Under pressure a mailbox fills up again after each turn: it takes a calm one to be over. */
+  #emptied(actor: string, by: "turn" | "passivated"): void {
+    const hasRefused = this.#mailboxes.get(actor);
+    if (hasRefused === undefined) return;
+    if (hasRefused && by === "turn") return void this.#mailboxes.set(actor, false);
+    this.#mailboxes.delete(actor);
+    this.#log("info", "mailbox takes messages again", { actor });
+  }
 }

@@ -1,2 +1,212 @@
-import type { Observe } from "../runtime/observe.ts";
-export function otelObserver(_env: unknown): Observe | undefined { return undefined; }
+/**
+ * RuntimeEvent → OpenTelemetry spans and metrics.
+ *
+ * @module
+ */
+import {
+  type Attributes,
+  type Context,
+  type Counter,
+  type Histogram,
+  type Meter,
+  metrics,
+  ROOT_CONTEXT,
+  type SpanContext,
+  SpanStatusCode,
+  trace,
+  TraceFlags,
+  type Tracer,
+} from "@opentelemetry/api";
+import type { Env } from "../env.ts";
+import type { HandledMessage, Observe, RuntimeEvent } from "../runtime/observe.ts";
+import { isTelemetryOn, SCOPE } from "./active_span.ts";
+
+type EventOf<Type extends RuntimeEvent["type"]> = Extract<RuntimeEvent, { readonly type: Type }>;
+
+/** An observer that measures and traces, or `undefined` where nobody would take what it says. */
+export function otelObserver(env: Pick<Env, "now" | "monotonic">): Observe | undefined {
+  if (!isTelemetryOn()) return undefined;
+  const measure = measuring(metrics.getMeter(SCOPE));
+  const draw = tracing(trace.getTracer(SCOPE), env);
+  return (event) => {
+    measure(event);
+    draw(event);
+  };
+}
+
+/**
+ * Draws a span per message of a turn under the span of whoever sent it, and one per commit.
+ *
+ * A message whose sender is not traced, or not sampled, has none. Commits serve many senders,
+ * so each is the root of a trace.
+ */
+function tracing(tracer: Tracer, env: Pick<Env, "now" | "monotonic">): Observe {
+  return (event) => {
+    if (event.type === "turn") {
+      const wallOffset = env.now() - env.monotonic();
+      for (const message of event.messages) drawMessage(tracer, event, message, wallOffset);
+    } else if (event.type === "commit") {
+      const { type: _, durationMs, ...counts } = event;
+      const endTime = env.now();
+      const attributes = prefixed("troupe.commit.", counts);
+      const startTime = endTime - durationMs;
+      tracer.startSpan("commit", { root: true, startTime, attributes }).end(endTime);
+    }
+  };
+}
+
+function drawMessage(
+  tracer: Tracer,
+  { address, messages, attempts, startedAt, endedAt }: EventOf<"turn">,
+  { envelope, outcome, reason, receivedAt }: HandledMessage,
+  wallOffset: number,
+): void {
+  const parent = parentIn(envelope.traceparent);
+  if (parent === undefined) return;
+  const attributes = {
+    "troupe.actor.kind": address.kind,
+    "troupe.actor.key": address.key,
+    "troupe.message.id": envelope.messageId,
+    "troupe.correlation.id": envelope.correlationId,
+    "troupe.outcome": outcome,
+    ...(reason !== undefined && { "troupe.reason": reason }),
+    "troupe.mailbox.wait": seconds(startedAt - receivedAt),
+    "troupe.turn.messages": messages.length,
+    "troupe.turn.attempts": attempts,
+  };
+  const startTime = startedAt + wallOffset;
+  const span = tracer.startSpan(`turn ${address.kind}`, { startTime, attributes }, parent);
+  if (outcome === "fault" || outcome === "defect") span.setStatus({ code: SpanStatusCode.ERROR });
+  span.end(endedAt + wallOffset);
+}
+
+/** The sender's span as a parent, if it is one that is recorded. */
+function parentIn(traceparent: string | undefined): Context | undefined {
+  const [, traceId, spanId, flags] = traceparent?.split("-") ?? [];
+  if (traceId === undefined || spanId === undefined || flags === undefined) return undefined;
+  const traceFlags = parseInt(flags, 16);
+  if ((traceFlags & TraceFlags.SAMPLED) === 0) return undefined;
+  const sender: SpanContext = { traceId, spanId, traceFlags, isRemote: true };
+  return trace.setSpanContext(ROOT_CONTEXT, sender);
+}
+
+/** Counts and times what happens; nothing in it grows with the number of actors. */
+function measuring(meter: Meter): Observe {
+  const instruments = instrumentsOf(meter);
+  return (event) => {
+    switch (event.type) {
+      case "turn":
+        return measureTurn(instruments, event);
+      case "commit":
+        instruments.commitDuration.record(seconds(event.durationMs));
+        instruments.commitActors.record(event.actors);
+        return instruments.commitEvents.add(event.events);
+      case "activated":
+        return instruments.activationDuration.record(seconds(event.durationMs), kindOf(event));
+      case "loaded":
+        return instruments.loadDuration.record(seconds(event.durationMs));
+      case "projected": {
+        const of = { "troupe.projection": event.projection };
+        instruments.projectionEvents.add(event.events, of);
+        return instruments.projectionDuration.record(seconds(event.durationMs), of);
+      }
+      default:
+        return instruments.occurrences[event.type].add(1, circumstancesOf(event));
+    }
+  };
+}
+
+function measureTurn(instruments: Instruments, event: EventOf<"turn">): void {
+  const kind = kindOf(event);
+  instruments.turnDuration.record(seconds(event.endedAt - event.startedAt), kind);
+  instruments.turnMessages.record(event.messages.length, kind);
+  const outcomes = new Map<string, number>();
+  for (const { outcome, receivedAt } of event.messages) {
+    instruments.mailboxWait.record(seconds(event.startedAt - receivedAt), kind);
+    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+  }
+  for (const [outcome, count] of outcomes) {
+    instruments.messages.add(count, { ...kind, "troupe.outcome": outcome });
+  }
+}
+
+type Instruments = ReturnType<typeof instrumentsOf>;
+
+// The API's default buckets are made for milliseconds and would put every turn into the first.
+const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const COUNTS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 4_096];
+
+function instrumentsOf(meter: Meter) {
+  const duration = (name: string, description: string) =>
+    histogram(meter, name, { unit: "s", description, bounds: SECONDS });
+  const size = (name: string, unit: string, description: string) =>
+    histogram(meter, name, { unit, description, bounds: COUNTS });
+  const counter = (name: string, unit: string, description: string): Counter =>
+    meter.createCounter(name, { unit, description });
+  return {
+    turnDuration: duration("troupe.turn.duration", "Time from the first decision to the replies"),
+    turnMessages: size("troupe.turn.messages", "{message}", "Messages decided in one turn"),
+    mailboxWait: duration("troupe.mailbox.wait", "Time from mailbox to turn"),
+    messages: counter("troupe.messages", "{message}", "Messages handled, by outcome"),
+    commitDuration: duration("troupe.commit.duration", "Time that one group commit took"),
+    commitActors: size("troupe.commit.actors", "{actor}", "Actors in one group commit"),
+    commitEvents: counter("troupe.commit.events", "{event}", "Events recorded"),
+    activationDuration: duration("troupe.activation.duration", "Time to bring an actor to life"),
+    loadDuration: duration("troupe.load.duration", "Time that one query for actors took"),
+    projectionDuration: duration("troupe.projection.duration", "Time to fold one batch of events"),
+    projectionEvents: counter("troupe.projection.events", "{event}", "Events folded"),
+    occurrences: {
+      "passivated": counter("troupe.passivations", "{actor}", "Actors put out of memory"),
+      "restarted": counter("troupe.restarts", "{restart}", "Actors read anew after a failure"),
+      "snapshot-dropped": counter("troupe.snapshots.dropped", "{snapshot}", "Unreadable snapshots"),
+      "conflict": counter(
+        "troupe.conflicts",
+        "{conflict}",
+        "Turns that lost a race and were redone",
+      ),
+      "mailbox-full": counter("troupe.mailbox.refusals", "{message}", "Messages refused for room"),
+      "commit-failed": counter("troupe.commit.failures", "{attempt}", "Attempts that failed"),
+      "batch-bisected": counter("troupe.commit.bisections", "{batch}", "Batches halved"),
+      "projection-failed": counter("troupe.projection.failures", "{batch}", "Batches not folded"),
+      "maintenance-failed": counter("troupe.maintenance.failures", "{task}", "Tasks that failed"),
+    },
+  };
+}
+
+function histogram(
+  meter: Meter,
+  name: string,
+  { unit, description, bounds }: {
+    readonly unit: string;
+    readonly description: string;
+    readonly bounds: number[];
+  },
+): Histogram {
+  return meter.createHistogram(name, {
+    unit,
+    description,
+    advice: { explicitBucketBoundaries: bounds },
+  });
+}
+
+/** Of few values only: each combination is a time series of its own. */
+function circumstancesOf(event: RuntimeEvent): Attributes {
+  return {
+    ...("address" in event && { "troupe.actor.kind": event.address.kind }),
+    ...("because" in event && { "troupe.because": event.because }),
+    ...("projection" in event && { "troupe.projection": event.projection }),
+    ...("task" in event && { "troupe.task": event.task }),
+  };
+}
+
+function kindOf({ address }: { readonly address: { readonly kind: string } }): Attributes {
+  return { "troupe.actor.kind": address.kind };
+}
+
+function prefixed(prefix: string, values: Readonly<Record<string, number>>): Attributes {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [prefix + name, value]));
+}
+
+function seconds(ms: number): number {
+  return ms / 1_000;
+}

@@ -230,15 +230,19 @@ Deno.test("a query is parsed, and what is unknown or given twice in it refused",
   for (const search of faulty) await problemOf(await get(search), 400);
 });
 
-/** Sends `request` as it stands, and resolves with the status line of each answer. */
+/** Sends `request` as it stands, and resolves with the status of each answer. */
 async function statusesOf(port: number, request: string): Promise<string[]> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const socket = connect(port, "127.0.0.1", () => socket.write(request));
   let received = "";
-  socket.on("data", (data) => received += data);
+  socket.on("data", (data) => {
+    received += data;
+    // After refusing a body unread, the server waits for the rest of it.
+    if (received.includes(" 413 ")) socket.destroy();
+  });
   socket.on("close", () => resolve(received));
   socket.on("error", reject);
-  return (await promise).match(/HTTP\/1\.1 \d+/g) ?? [];
+  return (await promise).match(/(?<=HTTP\/1\.1 )\d+/g) ?? [];
 }
 
 Deno.test("the server holds bodies to their declared length, on which reading relies", async () => {
@@ -248,17 +252,17 @@ Deno.test("the server holds bodies to their declared length, on which reading re
   const { port } = server.addr;
 
   const excess = `${head}content-length: 2\r\n\r\n{}  `;
-  assert.deepEqual(await statusesOf(port, excess), ["HTTP/1.1 400"]);
+  assert.deepEqual(await statusesOf(port, excess), ["400"]);
   const ambiguous =
     `${head}content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{   }\r\n0\r\n\r\n`;
-  assert.deepEqual(await statusesOf(port, ambiguous), ["HTTP/1.1 400"]);
+  assert.deepEqual(await statusesOf(port, ambiguous), ["400"]);
   const declaredTooLarge = `${head}content-length: ${BYTES_MAX + 1}\r\n\r\n`;
-  assert.deepEqual(await statusesOf(port, declaredTooLarge), ["HTTP/1.1 413"]);
+  assert.deepEqual(await statusesOf(port, declaredTooLarge), ["413"]);
   const chunked = `${head}transfer-encoding: chunked\r\n\r\nc\r\n{"name":"a"}\r\n0\r\n\r\n`;
-  assert.deepEqual(await statusesOf(port, chunked), ["HTTP/1.1 200"]);
+  assert.deepEqual(await statusesOf(port, chunked), ["200"]);
   // Neither the rest of the chunk nor the end of the body is awaited.
   const size = (2 * BYTES_MAX).toString(16);
   const over = " ".repeat(BYTES_MAX + 1);
   const chunkedOver = `${head}transfer-encoding: chunked\r\n\r\n${size}\r\n${over}`;
-  assert.deepEqual(await statusesOf(port, chunkedOver), ["HTTP/1.1 413"]);
+  assert.deepEqual(await statusesOf(port, chunkedOver), ["413"]);
 });

@@ -21,7 +21,7 @@ class MemoryProjectionStore implements ProjectionStore<Rows> {
   readonly askedAt: number[] = [];
   /** How the next pages fail. */
   readonly failures: Error[] = [];
-  /** While another node is at it. */
+  /** While a reader is at it, this one or another node's. */
   isTaken = false;
   pageMs = 0;
   readonly #world: World;
@@ -33,24 +33,32 @@ class MemoryProjectionStore implements ProjectionStore<Rows> {
   }
 
   async advance(projection: Projection<Rows>, limit: number): Promise<Advance | undefined> {
-    const { env, store } = this.#world;
-    this.askedAt.push(env.monotonic());
+    this.askedAt.push(this.#world.env.monotonic());
     if (this.isTaken) return undefined;
-    const { kind } = projection;
+    this.isTaken = true;
+    try {
+      return await this.#advance(projection, limit);
+    } finally {
+      this.isTaken = false;
+    }
+  }
+
+  async through(): Promise<string> {
+    return await Promise.resolve(this.#through);
+  }
+
+  async #advance({ kind, apply }: Projection<Rows>, limit: number): Promise<Advance> {
+    const { env, store } = this.#world;
     const { events, through } = await store.readFeed({ after: this.#cursor, kind, limit });
     if (this.pageMs > 0) await env.sleep(this.pageMs);
     const rows: Rows = [];
-    if (events.length > 0) await projection.apply(rows, events);
+    if (events.length > 0) await apply(rows, events);
     const failure = this.failures.shift();
     if (failure !== undefined) throw failure;
     this.rows.push(...rows);
     this.#cursor = events.at(-1)?.cursor ?? this.#cursor;
     this.#through = through;
     return { events: events.length, through };
-  }
-
-  async through(): Promise<string> {
-    return await Promise.resolve(this.#through);
   }
 }
 

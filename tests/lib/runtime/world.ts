@@ -82,7 +82,7 @@ export class World implements AsyncDisposable {
   }
 }
 
-type CounterOutcome = Outcome<number, Counter.Reason>;
+export type CounterOutcome = Outcome<number, Counter.Reason>;
 
 export class Node {
   readonly store: FaultyStore;

@@ -1,0 +1,300 @@
+/**
+ * The service as its callers see it: every part is the real one, over an embedded database in
+ * memory, and only the network is missing.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { Hono } from "hono";
+import * as LiveEvent from "../../actors/live_event/aggregate.ts";
+import { type LiveEventTables, projection } from "../../actors/live_event/projection.ts";
+import { type Env, systemEnv } from "../../lib/env.ts";
+import { TransientFault } from "../../lib/fault.ts";
+import type { CallerEnv } from "../../lib/http/caller.ts";
+import { bodyParser } from "../../lib/http/parsed.ts";
+import type { BuggyRequest } from "../../lib/http/problem.ts";
+import { openTokenKey } from "../../lib/http/token_key.ts";
+import { mintToken, type TokenContent, TokenVerifier } from "../../lib/http/tokens.ts";
+import type { Database, Limits } from "../../lib/postgres/database.ts";
+import { PostgresEventStore } from "../../lib/postgres/event_store.ts";
+import { migrateToLatest } from "../../lib/postgres/migrate.ts";
+import { PostgresProjectionStore } from "../../lib/postgres/projection_store.ts";
+import type { RuntimeEvent } from "../../lib/runtime/observe.ts";
+import { Projector } from "../../lib/runtime/projector.ts";
+import { ActorSystem, type SystemLimits } from "../../lib/runtime/system.ts";
+import { migrations } from "../../migrations/all.ts";
+import { app } from "../../routes/app.ts";
+import { openMemoryDatabase } from "./database.ts";
+import { FaultyStore, type Gate } from "./faulty_store.ts";
+
+export const BODY_BYTES_MAX = 65_536;
+
+const key = await openTokenKey({ secret: new Uint8Array(32).fill(7), dataDir: "" });
+
+/**
+ * A migrated database for all tests of the file that calls this, closed when they have run.
+ *
+ * Opening one takes half a second, so they share it; what they make must be their own.
+ */
+export async function databaseOfThisFile(limits: Limits = {}): Promise<Database> {
+  const database = await openMemoryDatabase(limits);
+  Deno.test.afterAll(async () => await database[Symbol.asyncDispose]());
+  await migrateToLatest(database.maintenance, migrations);
+  return database;
+}
+
+export interface ApiOptions {
+  readonly limits?: Partial<SystemLimits>;
+  readonly consistencyWaitMs?: number;
+}
+
+/** One node of the service. */
+export class Api implements AsyncDisposable {
+  /** Stands between the node and its database. */
+  readonly store: FaultyStore;
+  readonly system: ActorSystem;
+  readonly http: Hono<CallerEnv>;
+  /** What has been reported as one. */
+  readonly bugs: { readonly error: unknown; readonly request: BuggyRequest }[] = [];
+  readonly observed: RuntimeEvent[] = [];
+  readonly #database: Database;
+  readonly #projector: Projector<unknown>;
+  readonly #env: Env;
+  #suffix = crypto.randomUUID().slice(0, 8);
+  #aheadMs = 0;
+
+  constructor(database: Database, { limits = {}, consistencyWaitMs = 30_000 }: ApiOptions = {}) {
+    this.#database = database;
+    this.#env = { ...systemEnv, now: () => systemEnv.now() + this.#aheadMs };
+    this.store = new FaultyStore(new PostgresEventStore(database));
+    const store = new PostgresProjectionStore(database.db);
+    const observe = (event: RuntimeEvent) => {
+      this.observed.push(event);
+      if (event.type === "commit" && event.events > 0) this.#projector.wake();
+    };
+    this.#projector = new Projector({ projection, store, env: this.#env, observe });
+    this.system = new ActorSystem({ env: this.#env, store: this.store, observe, limits });
+    this.system.host(LiveEvent);
+    this.http = app({
+      system: this.system,
+      store: this.store,
+      db: database.db.$extendTables<LiveEventTables>(),
+      listing: this.#projector,
+      parseBody: bodyParser(BODY_BYTES_MAX),
+      newId: this.#env.uuid,
+      consistencyWaitMs,
+      authentication: {
+        verifier: new TokenVerifier(this.#tokenOptions()),
+        env: this.#env,
+        requestTimeoutMs: 60_000,
+      },
+      readiness: () => this.#readiness(),
+      reportBug: (error, request) => void this.bugs.push({ error, request }),
+    });
+  }
+
+  /** One more node on the same database, which knows the same people. */
+  anotherNode(options: ApiOptions = {}): Api {
+    const other = new Api(this.#database, options);
+    other.#suffix = this.#suffix;
+    other.#aheadMs = this.#aheadMs;
+    return other;
+  }
+
+  /** Within one service a name is one person; no other service has ever heard of that person. */
+  as(name: string, ...roles: readonly string[]): Client {
+    const id = `${name}-${this.#suffix}`;
+    return new Client(this.http, { id, token: this.token({ sub: id, roles }) });
+  }
+
+  /** Someone who shows this token, or none. */
+  bearing(token: string | undefined): Client {
+    return new Client(this.http, { id: "", token: Promise.resolve(token) });
+  }
+
+  token({ sub = "someone", roles = [], ttlMs = 3_600_000 }: Partial<TokenContent>) {
+    return mintToken(this.#tokenOptions(), { sub, roles, ttlMs });
+  }
+
+  /** Moves the clock on the wall. */
+  advance(ms: number): void {
+    this.#aheadMs += ms;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.system[Symbol.asyncDispose]();
+    await this.#projector[Symbol.asyncDispose]();
+  }
+
+  #tokenOptions() {
+    return { key, issuer: "troupe", audience: "troupe", env: this.#env };
+  }
+
+  async #readiness() {
+    try {
+      await this.#database.ping();
+      return { isReady: true, details: {} };
+    } catch (error) {
+      if (!(error instanceof TransientFault)) throw error;
+      return { isReady: false, details: {} };
+    }
+  }
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  /** Of the request, as its URL has it. */
+  readonly path: string;
+  readonly text: string;
+  /** Undefined where there is none. */
+  // deno-lint-ignore no-explicit-any -- its shape is what tests are about
+  readonly body: any;
+}
+
+type HeadersOf = Readonly<Record<string, string>>;
+
+/** Somebody who calls. Paths are those under `/api/v1`, or whole ones. */
+export class Client {
+  readonly id: string;
+  readonly #http: Hono<CallerEnv>;
+  readonly #token: Promise<string | undefined>;
+
+  constructor(
+    http: Hono<CallerEnv>,
+    { id, token }: { readonly id: string; readonly token: Promise<string | undefined> },
+  ) {
+    this.#http = http;
+    this.id = id;
+    this.#token = token;
+  }
+
+  get(path: string, headers: HeadersOf = {}): Promise<Answer> {
+    return this.send("GET", path, undefined, headers);
+  }
+
+  delete(path: string, headers: HeadersOf = {}): Promise<Answer> {
+    return this.send("DELETE", path, undefined, headers);
+  }
+
+  post(path: string, body?: unknown, headers: HeadersOf = {}): Promise<Answer> {
+    return this.#sendJson("POST", path, body, headers);
+  }
+
+  patch(path: string, body: unknown, headers: HeadersOf = {}): Promise<Answer> {
+    return this.#sendJson("PATCH", path, body, headers);
+  }
+
+  /** Sends `content` as it is. */
+  async send(
+    method: string,
+    path: string,
+    content?: BodyInit,
+    headers: HeadersOf = {},
+  ): Promise<Answer> {
+    const token = await this.#token;
+    const isWhole = path.startsWith("/api") || path.startsWith("/health");
+    const url = new URL(isWhole ? path : `/api/v1${path}`, "http://localhost");
+    const response = await this.#http.request(url.href, {
+      method,
+      headers: { ...(token !== undefined && { authorization: `Bearer ${token}` }), ...headers },
+      ...(content !== undefined && { body: content }),
+    });
+    const text = await response.text();
+    return {
+      status: response.status,
+      headers: response.headers,
+      path: url.pathname,
+      text,
+      body: text === "" ? undefined : JSON.parse(text),
+    };
+  }
+
+  #sendJson(method: string, path: string, body: unknown, headers: HeadersOf): Promise<Answer> {
+    return body === undefined
+      ? this.send(method, path, undefined, headers)
+      : this.send(method, path, JSON.stringify(body), {
+        "content-type": "application/json",
+        ...headers,
+      });
+  }
+}
+
+/** What an organizer lays down; the rest of a request for a new event does not matter. */
+export function plan(changes: Readonly<Record<string, unknown>> = {}) {
+  return {
+    title: "Recital",
+    startsAt: "2040-06-01T18:00:00.000Z",
+    endsAt: "2040-06-01T20:00:00.000Z",
+    capacity: 2,
+    ...changes,
+  };
+}
+
+/** The path of a new draft. */
+export async function draft(organizer: Client, changes: object = {}): Promise<string> {
+  const { status, body, text } = await organizer.post("/events", plan({ ...changes }));
+  assert.equal(status, 201, text);
+  return `/events/${body.id}`;
+}
+
+/** The path of a new event that people can register for. */
+export async function published(organizer: Client, changes: object = {}): Promise<string> {
+  const path = await draft(organizer, changes);
+  const { status, text } = await organizer.post(`${path}/publish`);
+  assert.equal(status, 200, text);
+  return path;
+}
+
+/** The registration id of one who has just registered. */
+export async function registered(person: Client, event: string): Promise<string> {
+  const { status, body, text } = await person.post(`${event}/registrations`, {});
+  assert.equal(status, 201, text);
+  return body.registrationId;
+}
+
+/** The items of all pages, walked by the cursor. */
+export async function itemsOf(client: Client, path: string, headers: HeadersOf = {}) {
+  const items = [];
+  for (let next = path;;) {
+    const { status, body, text } = await client.get(next, headers);
+    assert.equal(status, 200, text);
+    items.push(...body.items);
+    if (body.nextCursor === undefined) return items;
+    assert(body.items.length > 0, "a page that promises more is not empty");
+    next = `${path}${path.includes("?") ? "&" : "?"}cursor=${body.nextCursor}`;
+  }
+}
+
+/** The header that makes a list show what `answer` tells of. */
+export function since({ headers }: Answer): { readonly "Consistency-Token": string } {
+  return { "Consistency-Token": headers.get("consistency-token")! };
+}
+
+const inside =
+  /zod|postgres|pglite|kysely|hono|\bsql\b|sqlstate|select |insert |node:|npm:|file:|node_modules|\.ts\b|\bat \w+.*:\d+|TypeError|ReferenceError|stack|\bxid|jsonb/i;
+
+/** A refusal has the form of RFC 9457, and no word of how the service is made. */
+export function assertProblem(answer: Answer, status: number, type: string): void {
+  assert.equal(answer.status, status, answer.text);
+  assert.equal(answer.headers.get("content-type"), "application/problem+json");
+  if (answer.path.startsWith("/api/")) {
+    assert.match(answer.headers.get("x-correlation-id") ?? "none", /^[0-9a-f-]{36}$/);
+  }
+  const { body } = answer;
+  assert.equal(body.type, type, answer.text);
+  assert.equal(body.status, status);
+  assert.equal(body.instance, answer.path);
+  assert(typeof body.title === "string" && body.title.length > 0);
+  const { instance: _, ...said } = body;
+  assert.doesNotMatch(JSON.stringify(said), inside);
+}
+
+/** Resolves once as many calls stand before the gate. */
+export async function heldAt(gate: Gate, calls = 1): Promise<void> {
+  const until = performance.now() + 10_000;
+  while (gate.held < calls) {
+    if (performance.now() > until) throw new Error(`${gate.held} of ${calls} came to the gate`);
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+}
