@@ -32,6 +32,7 @@ import type { Observe } from "./lib/runtime/observe.ts";
 import { Projector } from "./lib/runtime/projector.ts";
 import { ActorSystem } from "./lib/runtime/system.ts";
 import { shutdownRequested } from "./lib/signals.ts";
+import { activeTraceparent, isTelemetryOn, nameActiveSpan } from "./lib/telemetry/active_span.ts";
 import { type Log, openLog } from "./lib/telemetry/log.ts";
 import { logObserver } from "./lib/telemetry/log_observer.ts";
 import { otelObserver } from "./lib/telemetry/otel_observer.ts";
@@ -88,13 +89,14 @@ export async function startService(
     db: database.db.$extendTables<LiveEventTables>(),
     listing: projector,
     parseBody,
-    newId: env.uuid,
     consistencyWaitMs: limits.consistencyWaitMs,
     authentication: {
       verifier: new TokenVerifier(await tokenOptions(config)),
       env,
       requestTimeoutMs: limits.requestTimeoutMs,
+      ...(isTelemetryOn() && { activeTraceparent }),
     },
+    ...(isTelemetryOn() && { nameSpan: nameActiveSpan }),
     readiness: () => readinessOf(database),
     reportBug: (error, request) => log("error", "bug", { ...request, error }),
   });

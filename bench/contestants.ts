@@ -65,7 +65,12 @@ export interface RealOptions {
 export function startReal({ secret, databaseUrl, dataDir, env }: RealOptions): Promise<Server> {
   return startServer({
     script: "server.ts",
-    permissions: [...netPermissions, "--allow-sys", "--allow-read", `--allow-write=${dataDir}`],
+    permissions: [
+      ...netPermissions,
+      "--allow-sys=hostname",
+      "--allow-read",
+      `--allow-write=${dataDir}`,
+    ],
     env: {
       DATA_DIR: dataDir,
       DATABASE_URL: databaseUrl ?? "",

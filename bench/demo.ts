@@ -37,7 +37,8 @@ interface Registered {
   readonly position?: number;
 }
 
-const attemptsMax = 20;
+// With the pause in between, ten seconds in which a server may be restarted.
+const attemptsMax = 200;
 const quittersWaiting = 5;
 const quittersSeated = 25;
 

@@ -39,6 +39,17 @@ const contentLength = "content-length:";
 const transferEncoding = "transfer-encoding:";
 const connectionClose = "connection: close";
 const decoder = new TextDecoder();
+/** How a socket fails under a read or a write, its own `close` meanwhile included. */
+const socketErrors = [
+  Deno.errors.BadResource,
+  Deno.errors.BrokenPipe,
+  Deno.errors.ConnectionAborted,
+  Deno.errors.ConnectionReset,
+  Deno.errors.Interrupted,
+  Deno.errors.NotConnected,
+  Deno.errors.TimedOut,
+  Deno.errors.UnexpectedEof,
+];
 
 export class HttpConnection {
   readonly #socket: Deno.TcpConn;
@@ -70,7 +81,7 @@ export class HttpConnection {
       return await this.#receive();
     } catch (error) {
       this.close();
-      if (error instanceof ConnectionLost) throw error;
+      if (!socketErrors.some((kind) => error instanceof kind)) throw error;
       throw new ConnectionLost("Cannot finish the exchange", { cause: error });
     }
   }

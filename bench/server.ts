@@ -8,12 +8,13 @@
  */
 import { readConfig } from "../lib/config.ts";
 import { systemEnv } from "../lib/env.ts";
+import { answer } from "../lib/http/answer.ts";
 import { causeOf, etagOf } from "../lib/http/cause.ts";
 import { parsedParams } from "../lib/http/parsed.ts";
 import { shutdownRequested } from "../lib/signals.ts";
 import { openLog } from "../lib/telemetry/log.ts";
 import { type ServiceParts, startService } from "../main.ts";
-import { giveToken } from "../routes/consistency.ts";
+import { tokenHeader } from "../routes/consistency.ts";
 import { EventPath, Registrant } from "../routes/live_event_schemas.ts";
 
 function addNoop({ http, parseBody, system }: ServiceParts): void {
@@ -21,12 +22,11 @@ function addNoop({ http, parseBody, system }: ServiceParts): void {
     const { id } = parsedParams(c, EventPath);
     const body = await parseBody(c, Registrant, { absent: {} });
     const cause = causeOf(c);
-    const registrationId = systemEnv.uuid();
+    const registrationId = cause.messageId;
     const userId = body.userId ?? cause.principal.id;
-    c.header("ETag", etagOf(1));
-    giveToken(c, "1");
-    c.header("Location", `/api/v1/events/${id}/registrations/${registrationId}`);
-    return c.json({ registrationId, status: "confirmed", version: userId.length }, 201);
+    const Location = `/api/v1/events/${id}/registrations/${registrationId}`;
+    const headers = { Location, ETag: etagOf(1), ...tokenHeader("1") };
+    return answer(c, 201, { registrationId, status: "confirmed", version: userId.length }, headers);
   });
   http.get("/bench", (c) => {
     const { rss, heapUsed } = Deno.memoryUsage();

@@ -13,7 +13,8 @@ import { figuresOf, settle } from "./processes.ts";
 
 const seats = 1_000;
 const connectionCounts = [64, 256] as const;
-const touchedCap = 50_000;
+/** Of the events touched in turn, the part that may be resident: 50,000 of a million. */
+const residentShare = 0.05;
 
 // Found by trial on 2 cores, as commands/s. Hot row: row_lock with 2, 4, 8, 12 connections 1,010,
 // 590, 510, 660; single_statement with 1, 2, 4, 8, 16: 2,650, 2,300, 2,100, 1,430, 870. Spread:
@@ -166,6 +167,10 @@ async function activatedMemory(bench: Bench): Promise<void> {
   });
   await settle(server.pid);
   const { residentMb } = await figuresOf(server.pid);
+  const { residents } = await (await fetch(`${server.url}/bench`)).json() as { residents: number };
+  if (residents !== sizes.activated) {
+    bench.fault(`${residents} of ${sizes.activated} are activated`);
+  }
   const workload = "100,000 activated";
   bench.tell({ workload, contestant: "real", round: 1, values: { residentMb } });
 }
@@ -174,13 +179,15 @@ async function activatedMemory(bench: Bench): Promise<void> {
 async function touchedMemory(bench: Bench): Promise<void> {
   const { sizes, load, organizer } = bench;
   await using arena = await Arena.open(bench, "touched");
-  const server = await arena.real({ RESIDENT_ACTORS_MAX: String(touchedCap) });
-  const step = Math.min(100_000, sizes.touched / 4);
+  const server = await arena.real({ RESIDENT_ACTORS_MAX: String(sizes.touched * residentShare) });
+  const step = sizes.touched / 10;
   const residents: number[] = [];
   for (let touched = 0; touched < sizes.touched; touched += step) {
     await createRealEvents(server.url, { load, token: organizer, count: step, capacity: 10 });
     await settle(server.pid);
-    residents.push((await figuresOf(server.pid)).residentMb);
+    const { residentMb } = await figuresOf(server.pid);
+    const round = residents.push(residentMb);
+    bench.tell({ workload: "touched in turn", contestant: "real", round, values: { residentMb } });
   }
   const growthMb = Math.max(...residents) - residents[0]!;
   const values = { growthMb, residentMb: residents.at(-1)! };

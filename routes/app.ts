@@ -6,6 +6,7 @@
 import { Hono } from "hono";
 import { authenticated, type AuthenticationOptions, type CallerEnv } from "../lib/http/caller.ts";
 import { problemForError, problemForUnrouted, type ReportBug } from "../lib/http/problem.ts";
+import { routed } from "../lib/http/routed.ts";
 import { health, type Readiness } from "./health.ts";
 import { type LiveEventOptions, liveEvents } from "./live_events.ts";
 
@@ -13,12 +14,17 @@ export interface AppOptions extends LiveEventOptions {
   readonly authentication: AuthenticationOptions;
   readonly readiness: () => Promise<Readiness>;
   readonly reportBug: ReportBug;
+  /** Gives the span of a request the name of its route; absent where nobody takes spans. */
+  readonly nameSpan?: (method: string, route: string) => void;
 }
 
 export function app(options: AppOptions): Hono<CallerEnv> {
   const root = new Hono<CallerEnv>();
-  root.onError(problemForError({ report: options.reportBug, uuid: options.newId }));
+  root.onError(
+    problemForError({ report: options.reportBug, uuid: options.authentication.env.uuid }),
+  );
   root.notFound(problemForUnrouted(root));
+  if (options.nameSpan !== undefined) root.use(routed(options.nameSpan));
   root.route("/health", health(options.readiness));
   root.use("/api/*", authenticated(options.authentication));
   root.route("/api/v1", liveEvents(options));

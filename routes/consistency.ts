@@ -5,7 +5,7 @@
  */
 import type { Context } from "hono";
 import { z } from "zod";
-import { ProblemError } from "../lib/http/problem.ts";
+import { type AnswerHeaders, ProblemError } from "../lib/http/problem.ts";
 import type { ReadOptions } from "../lib/runtime/system.ts";
 
 const HEADER = "Consistency-Token";
@@ -18,8 +18,8 @@ export interface Showing {
 /** Opaque to callers: the transaction of a write, where feeds and projections meet it. */
 const Token = z.string().regex(/^t[0-9]{1,20}$/).transform((token) => token.slice(1));
 
-export function giveToken(c: Context, transaction: string): void {
-  c.header(HEADER, `t${transaction}`);
+export function tokenHeader(transaction: string): AnswerHeaders {
+  return { [HEADER]: `t${transaction}` };
 }
 
 /**

@@ -5,9 +5,15 @@ import { text } from "../lib/http/text.ts";
 
 const SEATS_MAX = 1_000_000;
 
-// Kept as `toISOString` writes them, so that equal times are equal texts.
+const FIRST_TIME = Date.parse("0001-01-01T00:00:00Z");
+const LAST_TIME = Date.parse("9999-12-31T23:59:59.999Z");
+
+// Kept as `toISOString` writes them, so that equal times are equal texts. Offsets lead into years
+// of which it makes texts that nothing else can read.
 const instant = z.iso.datetime({ offset: true }).max(40)
-  .refine((time) => !Number.isNaN(Date.parse(time)), { error: "Must be a time that exists" })
+  .refine((time) => isBetween(Date.parse(time), FIRST_TIME, LAST_TIME), {
+    error: "Must be a time that exists, in the years 1 to 9999",
+  })
   .transform((time) => new Date(time).toISOString());
 const date = instant.transform((time) => new Date(time));
 const userId = text({ min: 1, max: 200 });
@@ -32,8 +38,11 @@ export const EventChanges = z.strictObject({
 });
 export const Registrant = z.strictObject({ userId: userId.exactOptional() });
 
-export const EventPath = z.object({ id: z.uuid() });
-export const RegistrationPath = EventPath.extend({ registrationId: z.uuid() });
+// Ids are compared as text, and every UUID of ours is in lower case.
+const uuid = z.uuid().toLowerCase();
+
+export const EventPath = z.object({ id: uuid });
+export const RegistrationPath = EventPath.extend({ registrationId: uuid });
 
 const version = z.string().regex(/^[1-9][0-9]{0,14}$/).transform(Number);
 
@@ -69,3 +78,7 @@ export const OwnRegistrationsQuery = z.strictObject({
 
 /** The body of a command that takes none. */
 export const Nothing = z.strictObject({});
+
+function isBetween(value: number, min: number, max: number): boolean {
+  return value >= min && value <= max;
+}

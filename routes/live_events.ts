@@ -14,17 +14,18 @@ import {
 } from "../actors/live_event/listing.ts";
 import type { LiveEventTables } from "../actors/live_event/projection.ts";
 import { details, mayManage, mayView, standingOf } from "../actors/live_event/views.ts";
+import { answer } from "../lib/http/answer.ts";
 import { type CallerEnv, requireRole } from "../lib/http/caller.ts";
 import { causeOf, etagOf } from "../lib/http/cause.ts";
 import { pageOf } from "../lib/http/pages.ts";
 import { type BodyParser, parsedParams, parsedQuery } from "../lib/http/parsed.ts";
-import { ProblemError, problemResponse } from "../lib/http/problem.ts";
+import { type AnswerHeaders, ProblemError, problemResponse } from "../lib/http/problem.ts";
 import type { Cause } from "../lib/runtime/envelope.ts";
 import type { Store } from "../lib/runtime/store.ts";
 import type { ActorSystem } from "../lib/runtime/system.ts";
 import { stateAt } from "../lib/runtime/time_travel.ts";
 import type { Accepted, Outcome } from "../lib/runtime/turn.ts";
-import { awaitToken, giveToken, readOptionsOf, type Showing } from "./consistency.ts";
+import { awaitToken, readOptionsOf, type Showing, tokenHeader } from "./consistency.ts";
 import { problemOf } from "./live_event_problems.ts";
 import * as Schema from "./live_event_schemas.ts";
 
@@ -34,7 +35,6 @@ export interface LiveEventOptions {
   readonly db: Kysely<LiveEventTables>;
   readonly listing: Showing;
   readonly parseBody: BodyParser;
-  readonly newId: () => string;
   /** How long a list may wait for the write whose token it was sent. */
   readonly consistencyWaitMs: number;
 }
@@ -51,31 +51,27 @@ export function liveEvents(options: LiveEventOptions): Hono<CallerEnv> {
     .route("/me", ownQueries(options));
 }
 
-function eventCommands({ system, parseBody, newId }: LiveEventOptions) {
+function eventCommands({ system, parseBody }: LiveEventOptions) {
   const answered = async (
     c: Context<CallerEnv>,
     command: LiveEvent.Command,
   ): Promise<Response> => {
     const { id } = parsedParams(c, Schema.EventPath);
-    const answer = ({ state, version }: Happened) => eventView(id, state, version);
-    const outcome = await system.ask(LiveEvent, id, command, causeOf(c), answer);
+    const outcome = await system.ask(LiveEvent, id, command, causeOf(c), eventAnswer(id));
     if (!outcome.accepted) return refused(c, outcome);
-    written(c, outcome);
-    return c.json(outcome.answer);
+    return answer(c, 200, outcome.answer, headersOf(outcome));
   };
   return new Hono<CallerEnv>()
     .post("/", async (c) => {
       requireRole(c, "organizer", "admin");
       const plan = await parseBody(c, Schema.NewEvent);
       const cause = causeOf(c);
-      const id = idOfNew(cause, newId);
+      const id = idOfNew(cause);
       const command = { type: "Schedule", ...plan } as const;
-      const answer = ({ state, version }: Happened) => eventView(id, state, version);
-      const outcome = await system.ask(LiveEvent, id, command, cause, answer);
+      const outcome = await system.ask(LiveEvent, id, command, cause, eventAnswer(id));
       if (!outcome.accepted) return refused(c, outcome);
-      written(c, outcome);
-      c.header("Location", `/api/v1/events/${id}`);
-      return c.json(outcome.answer, 201);
+      const Location = `/api/v1/events/${id}`;
+      return answer(c, 201, outcome.answer, { Location, ...headersOf(outcome) });
     })
     .patch("/:id", async (c) => {
       const changes = await parseBody(c, Schema.EventChanges);
@@ -91,28 +87,29 @@ function eventCommands({ system, parseBody, newId }: LiveEventOptions) {
     });
 }
 
-function registrationCommands({ system, parseBody, newId }: LiveEventOptions) {
+function registrationCommands({ system, parseBody }: LiveEventOptions) {
   return new Hono<CallerEnv>()
     .post("/:id/registrations", async (c) => {
       const { id } = parsedParams(c, Schema.EventPath);
       const body = await parseBody(c, Schema.Registrant, { absent: {} });
       const cause = causeOf(c);
       const userId = body.userId ?? cause.principal.id;
-      const command = { type: "Register", registrationId: newId(), userId } as const;
+      // The message asks for just one registration, so its id can name it.
+      const registrationId = cause.messageId;
+      const command = { type: "Register", registrationId, userId } as const;
       const outcome = await system.ask(LiveEvent, id, command, cause, registrationView);
       if (!outcome.accepted) return refused(c, outcome);
-      written(c, outcome);
-      const { registrationId } = outcome.answer;
-      c.header("Location", `/api/v1/events/${id}/registrations/${registrationId}`);
-      return c.json({ ...outcome.answer, version: outcome.version }, 201);
+      const registration = { ...outcome.answer, version: outcome.version };
+      const Location = `/api/v1/events/${id}/registrations/${registration.registrationId}`;
+      return answer(c, 201, registration, { Location, ...headersOf(outcome) });
     })
     .delete("/:id/registrations/:registrationId", async (c) => {
       const { id, registrationId } = parsedParams(c, Schema.RegistrationPath);
+      await parseBody(c, Schema.Nothing, { absent: {} });
       const command = { type: "Withdraw", registrationId } as const;
       const outcome = await system.ask(LiveEvent, id, command, causeOf(c), () => null);
       if (!outcome.accepted) return refused(c, outcome);
-      written(c, outcome);
-      return c.body(null, 204);
+      return answer(c, 204, undefined, headersOf(outcome));
     });
 }
 
@@ -126,9 +123,8 @@ function eventQueries(options: LiveEventOptions) {
       const after = cursor && { startsAt: cursor[0], id: cursor[1] };
       const query = { ...filter, ...(text !== undefined && { text }) };
       const rows = await listEvents(db, principal, query, after, limit + 1);
-      return c.json(
-        pageOf(rows, limit, withoutNulls, ({ startsAt, id }) => [startsAt, id]),
-      );
+      const page = pageOf(rows, limit, withoutNulls, ({ startsAt, id }) => [startsAt, id]);
+      return answer(c, 200, page);
     })
     .get("/:id", async (c) => {
       const { id } = parsedParams(c, Schema.EventPath);
@@ -143,8 +139,7 @@ function eventQueries(options: LiveEventOptions) {
         readOptionsOf(c),
       );
       if (reading.view === undefined) return problemResponse(c, ...problemOf("not-found"));
-      written(c, reading);
-      return c.json(reading.view);
+      return answer(c, 200, reading.view, headersOf(reading));
     })
     .get("/:id/history", async (c) => {
       const { id } = parsedParams(c, Schema.EventPath);
@@ -153,7 +148,7 @@ function eventQueries(options: LiveEventOptions) {
       const address = { kind: LiveEvent.kind, key: id };
       const after = cursor?.[0] ?? 0;
       const events = await store.readStream(address, { after, limit: limit + 1 });
-      return c.json(pageOf(events, limit, historyItem, ({ version }) => [version]));
+      return answer(c, 200, pageOf(events, limit, historyItem, ({ version }) => [version]));
     });
 }
 
@@ -171,8 +166,7 @@ function registrationQueries({ system, db, listing, consistencyWaitMs }: LiveEve
       );
       if (view === undefined) return problemResponse(c, ...problemOf("not-found"));
       if (view === null) return problemResponse(c, ...problemOf("registration-not-found"));
-      written(c, reading);
-      return c.json(view);
+      return answer(c, 200, view, headersOf(reading));
     })
     .get("/:id/registrations", async (c) => {
       const { id } = parsedParams(c, Schema.EventPath);
@@ -180,9 +174,8 @@ function registrationQueries({ system, db, listing, consistencyWaitMs }: LiveEve
       await requireManager(c, system, id);
       await awaitToken(c, listing, consistencyWaitMs);
       const rows = await listRegistrations(db, id, status, cursor?.[0] ?? 0, limit + 1);
-      return c.json(
-        pageOf(rows, limit, ({ arrival: _, ...item }) => item, ({ arrival }) => [Number(arrival)]),
-      );
+      const item = ({ arrival: _, ...shown }: typeof rows[number]) => shown;
+      return answer(c, 200, pageOf(rows, limit, item, ({ arrival }) => [Number(arrival)]));
     });
 }
 
@@ -194,9 +187,8 @@ function ownQueries({ db, listing, consistencyWaitMs }: LiveEventOptions) {
       const before = cursor && { registeredAt: cursor[0], registrationId: cursor[1] };
       const userId = c.get("caller").principal.id;
       const rows = await listRegistrationsOf(db, userId, before, limit + 1);
-      return c.json(
-        pageOf(rows, limit, (row) => row, (row) => [row.registeredAt, row.registrationId]),
-      );
+      const keyOf = (row: typeof rows[number]) => [row.registeredAt, row.registrationId];
+      return answer(c, 200, pageOf(rows, limit, (row) => row, keyOf));
     });
 }
 
@@ -210,8 +202,7 @@ async function pastEvent(
   await requireManager(c, system, id);
   const state = await stateAt(store, LiveEvent, id, version);
   if (state === undefined) return problemResponse(c, ...problemOf("version-not-found"));
-  c.header("ETag", etagOf(version));
-  return c.json(eventView(id, state, version));
+  return answer(c, 200, eventView(id, state, version), { ETag: etagOf(version) });
 }
 
 /** @throws {ProblemError} unless the event exists and the caller may manage it. */
@@ -224,18 +215,21 @@ async function requireManager(c: Context<CallerEnv>, system: ActorSystem, id: st
   if (reason !== undefined) throw new ProblemError(...problemOf(reason));
 }
 
-function written(
-  c: Context,
+/** Where the actor stood: as the precondition of a command, and as what a list has to show. */
+function headersOf(
   { version, transaction }: { readonly version: number; readonly transaction: string },
-): void {
-  c.header("ETag", etagOf(version));
-  giveToken(c, transaction);
+): AnswerHeaders {
+  return { ETag: etagOf(version), ...tokenHeader(transaction) };
 }
 
 function refused(c: Context, { reason, version }: Refusal): Response {
   const [type, problem] = problemOf(reason);
   const headers = reason === "version-mismatch" ? { ETag: etagOf(version) } : {};
   return problemResponse(c, type, problem, headers);
+}
+
+function eventAnswer(id: string) {
+  return ({ state, version }: Happened) => eventView(id, state, version);
 }
 
 function eventView(id: string, state: LiveEvent.State, version: number) {
@@ -272,8 +266,8 @@ function withoutNulls<Row extends object>(row: Row): Partial<Row> {
  * The id of an event to be. Under an idempotency key it follows from the key, so that the repeated
  * request finds the actor that remembers the reply.
  */
-function idOfNew({ idempotency, principal }: Cause, newId: () => string): string {
-  if (idempotency === undefined) return newId();
+function idOfNew({ idempotency, principal, messageId }: Cause): string {
+  if (idempotency === undefined) return messageId;
   const hash = createHash("sha256").update(`${principal.id}\n${idempotency.key}`).digest("hex");
   // RFC 9562, version 8: made by rules of one's own.
   const variant = "89ab"[parseInt(hash[16]!, 16) & 3];

@@ -143,7 +143,8 @@ interface Import {
 }
 
 function imports(source: string): Import[] {
-  const clause = /(?:\b(?:import|export)\b(\s+type\b)?[^;"]*?\bfrom\s*|\bimport\s*\(?\s*)"([^"]+)"/g;
+  const clause =
+    /(?:\b(?:import|export)\b(\s+type\b)?[^;"]*?\bfrom\s*|\bimport\s*\(?\s*)"([^"]+)"/g;
   return [...withoutComments(source).matchAll(clause)].map(([, type, specifier]) => {
     return { specifier: specifier!, isType: type !== undefined };
   });

@@ -17,7 +17,9 @@ import postgres from "postgres";
 import { z } from "zod";
 import { readConfig } from "../../lib/config.ts";
 import { systemEnv } from "../../lib/env.ts";
+import { answer } from "../../lib/http/answer.ts";
 import { authenticated, type CallerEnv } from "../../lib/http/caller.ts";
+import { etagOf } from "../../lib/http/cause.ts";
 import { bodyParser, parsedParams } from "../../lib/http/parsed.ts";
 import { problemForError, problemResponse } from "../../lib/http/problem.ts";
 import { openTokenKey } from "../../lib/http/token_key.ts";
@@ -137,9 +139,9 @@ function registrationRoute(register: Register, bodyBytesMax: number): Hono<Calle
       const problem = { status: outcome === "not-found" ? 404 : 409, title: outcome } as const;
       return problemResponse(c, `/problems/live-event/${outcome}`, problem);
     }
-    c.header("Location", `/api/v1/events/${id}/registrations/${registrationId}`);
-    c.header("ETag", `"${outcome.version}"`);
-    return c.json({ registrationId, ...outcome }, 201);
+    const Location = `/api/v1/events/${id}/registrations/${registrationId}`;
+    const headers = { Location, ETag: etagOf(outcome.version) };
+    return answer(c, 201, { registrationId, ...outcome }, headers);
   });
 }
 

@@ -114,7 +114,6 @@ async function verified(
       typ: TYPE,
       issuer,
       audience,
-      requiredClaims: ["exp", "sub"],
       clockTolerance: CLOCK_TOLERANCE_SECONDS,
       currentDate: new Date(env.now()),
     });

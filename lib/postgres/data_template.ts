@@ -5,7 +5,7 @@
  * @module
  */
 import { join } from "node:path";
-import { dataDir as packedTemplate } from "npm:@electric-sql/pglite-prepopulatedfs@0.5.8";
+import { dataDir as packedTemplate } from "@electric-sql/pglite-prepopulatedfs";
 
 const BLOCK = 512;
 const DIRECTORY = "5";

@@ -36,7 +36,7 @@ export class EmbeddedDatabase implements Endpoint, Credentials, AsyncDisposable 
 
   private constructor(resources: AsyncDisposableStack) {
     this.#resources = resources;
-    this.#worker = new Worker(import.meta.resolve("./embedded_worker.ts"), { type: "module" });
+    this.#worker = new Worker(new URL("./embedded_worker.ts", import.meta.url), { type: "module" });
     this.#worker.onmessage = ({ data }: MessageEvent<EmbeddedReply>) => this.#receive(data);
     this.#worker.onerror = (event) => {
       // Otherwise the failure of the worker would be the failure of this thread.

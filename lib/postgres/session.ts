@@ -137,9 +137,7 @@ export class Session {
   drop(reason: string): void {
     if (this.hasEnded) return;
     this.#end(0);
-    const error = new SessionEnded(reason);
-    for (const sent of this.#inFlight) sent.reject(toFault(error, stageOf(sent)));
-    this.#inFlight.clear();
+    this.#giveUp(reason);
   }
 
   /** Takes nothing more, waits for what is in flight, then disconnects; never hangs. */
@@ -156,10 +154,18 @@ export class Session {
   async #disconnect(timeoutMs: number): Promise<void> {
     if (timeoutMs === 0) this.#socket?.destroy();
     await this.#sql.end({ timeout: timeoutMs / 1_000 });
+    // The driver forgets about statements that it had not sent yet.
+    this.#giveUp("it was lost");
     clearTimeout(this.#timer);
     const socket = this.#socket;
     if (socket === undefined || socket.closed) return;
     await new Promise((resolve) => socket.once("close", resolve).destroy());
+  }
+
+  #giveUp(reason: string): void {
+    const error = new SessionEnded(reason);
+    for (const sent of this.#inFlight) sent.reject(toFault(error, stageOf(sent)));
+    this.#inFlight.clear();
   }
 
   // A timer per statement would cost more than the rest of its way through here. One timer for
@@ -205,6 +211,7 @@ export class Session {
       fetch_types: false,
       idle_timeout: null,
       max_lifetime: null,
+      prepare: true,
       max_pipeline: PIPELINE_MAX,
       keep_alive: 0,
       backoff: false,
@@ -215,9 +222,14 @@ export class Session {
   }
 
   #connectOnce(): Duplex {
-    if (this.#socket !== undefined || this.hasEnded) throw new SessionEnded("it was lost");
-    this.#socket = this.#options.endpoint.connect();
-    return this.#socket;
+    if (this.#socket === undefined && !this.hasEnded) {
+      this.#socket = this.#options.endpoint.connect();
+      return this.#socket;
+    }
+    // A connection that is lost before it is ready is lost without `onclose`: the driver just
+    // connects anew.
+    if (!this.hasEnded) this.#end(0);
+    throw new SessionEnded("it was lost");
   }
 
   /** Notices are not printed. One of them says that a commit is less safe than it was to be. */

@@ -11,7 +11,7 @@ const program = `
 
 /** A process that waits for its end, and a reader of what it prints. */
 function started(...args: string[]) {
-  const child = new Deno.Command(Deno.execPath(), {
+  const child = new Deno.Command("deno", {
     args: ["run", "--no-lock", "--quiet", "--ext=ts", "-", ...args],
     stdin: "piped",
     stdout: "piped",

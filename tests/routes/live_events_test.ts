@@ -78,7 +78,10 @@ Deno.test("every kind of answer names the correlation id, the caller's where it 
     statuses,
     [201, 200, 200, 200, 200, 200, 200, 200, 200, 204, 201, 200, 409, 404, 401],
   );
-  assert.deepEqual(answers.map(({ headers }) => headers.get("x-correlation-id")), statuses.map(() => id));
+  assert.deepEqual(
+    answers.map(({ headers }) => headers.get("x-correlation-id")),
+    statuses.map(() => id),
+  );
   assert.match((await alice.get(event)).headers.get("x-correlation-id")!, UUID);
 });
 
@@ -186,8 +189,10 @@ Deno.test("of many revisions of one version, one wins", async () => {
   const alice = api.as("alice", "organizer");
   const event = await draft(alice);
   const answers = await Promise.all(
-    Array.from({ length: 20 }, (_, n) =>
-      alice.patch(event, { title: `Title ${n}` }, { "if-match": '"1"' })),
+    Array.from(
+      { length: 20 },
+      (_, n) => alice.patch(event, { title: `Title ${n}` }, { "if-match": '"1"' }),
+    ),
   );
   const statuses = answers.map(({ status }) => status).sort();
   assert.deepEqual(statuses, [200, ...Array(19).fill(412)]);

@@ -161,10 +161,11 @@ for (const [name, [content, path]] of Object.entries(refused)) {
   });
 }
 
-Deno.test("a thousand unknown fields with long names make a short answer", async () => {
+Deno.test("hundreds of unknown fields with long names make a short answer", async () => {
   const fields = Array.from({ length: 500 }, (_, index) => [`${"x".repeat(100)}${index}`, 1]);
-  const response = await post(JSON.stringify(Object.fromEntries(fields)));
-  assert(response.status === 400 && (await response.text()).length < 5_000);
+  const problem = await problemOf(await post(JSON.stringify(Object.fromEntries(fields))), 400);
+  assert.equal(problem.errors.length, 21);
+  for (const { path } of problem.errors) assert(path.join().length <= 64);
 });
 
 Deno.test("60 kB of opening brackets are refused without a stack overflow", async () => {

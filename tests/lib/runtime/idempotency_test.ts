@@ -135,7 +135,7 @@ Deno.test("repetitions within a turn take no other message of it with them", asy
     node.add("a", 1, once),
     node.add("a", 20, { idempotency: { key: "thrice", requestHash: "hash" } }),
     node.add("a", 3, { idempotency: { key: "twice", requestHash: "other" } }),
-    node.add("a", 30),
+    node.add("a", 30, { ...once, principal: ben }),
   ]);
   assert.deepEqual(outcomes.map(brief), [
     "total 13 at 3",

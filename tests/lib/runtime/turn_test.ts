@@ -3,7 +3,13 @@ import assert from "node:assert/strict";
 import type { Aggregate } from "../../../lib/runtime/aggregate.ts";
 import type { Envelope } from "../../../lib/runtime/envelope.ts";
 import type { StoredEvent } from "../../../lib/runtime/store.ts";
-import { decideTurn, type Letter, replay, type Standing } from "../../../lib/runtime/turn.ts";
+import {
+  decideTurn,
+  isWrittenIn,
+  type Letter,
+  replay,
+  type Standing,
+} from "../../../lib/runtime/turn.ts";
 import * as Counter from "../../support/counter.ts";
 import { AT } from "../../support/given.ts";
 
@@ -125,18 +131,27 @@ Deno.test("a defect leaves no trace in its turn", () => {
   assert.deepEqual(turn.state, { total: 1 });
 });
 
-Deno.test("a replay recognises the messages whose events it meets, by the last of them", () => {
-  const mine = add(0, { messageId: "mine" });
-  const other = add(0, { messageId: "not there" });
-  const tail = [stored(3, "theirs", 1), stored(4, "mine", 2), stored(5, "mine", 3)];
-  const { state, version, recognised } = replay(
-    counter,
-    { state: { total: 10 }, version: 2 },
-    [...tail, stored(6, "theirs", 4)],
-    [mine, other],
+Deno.test("a replay leads to the last event, and from nothing to where it began", () => {
+  const from = { state: { total: 10 }, version: 2 };
+  assert.deepEqual(replay(counter, from, [stored(3, "m", 1), stored(4, "n", 2)]), {
+    state: { total: 13 },
+    version: 4,
+  });
+  assert.deepEqual(replay(counter, from, []), from);
+});
+
+Deno.test("a commit is known by all its events at their place, or not at all", () => {
+  const { commit } = decide(
+    standing(10, 2),
+    add(1, { messageId: "m" }),
+    add(2, { messageId: "n" }),
   );
-  assert.deepEqual([state, version], [{ total: 20 }, 6]);
-  assert.deepEqual([...recognised.values()], [
-    { is: "accepted", letter: mine, version: 5, answer: "16 at 5" },
-  ]);
+  const mine = [stored(3, "m", 1), stored(4, "n", 2)];
+  assert(isWrittenIn(mine, commit));
+  assert(isWrittenIn([...mine, stored(5, "theirs", 3)], commit));
+  assert(!isWrittenIn([], commit));
+  assert(!isWrittenIn([mine[0]!, stored(4, "theirs", 2)], commit));
+  assert(!isWrittenIn([stored(3, "theirs", 1), stored(4, "m", 1), stored(5, "n", 2)], commit));
+  const empty = decide(standing(10, 2), add(0)).commit;
+  assert(!isWrittenIn(mine, empty), "what leaves no events cannot be known by them");
 });

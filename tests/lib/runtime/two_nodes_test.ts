@@ -1,6 +1,6 @@
 /** Two nodes on one store: what the fence promises when neither knows of the other. */
 import assert from "node:assert/strict";
-import { TransientFault } from "../../../lib/fault.ts";
+import { PoisonFault, TransientFault } from "../../../lib/fault.ts";
 import { brief, type Node, watched, World } from "./world.ts";
 
 /** A world whose second node has an outdated picture of the actor `a`, which stands at 90. */
@@ -31,16 +31,19 @@ Deno.test("a refusal holds after the node has caught up, and names the version i
   assert.equal(stale.seen("conflict").length, 1);
 });
 
-Deno.test("a node's stale picture of one message is no reason to refuse another", async () => {
-  const { world, stale } = await staleWorld();
-  await using _ = world;
-  const [poison, innocent] = await Promise.allSettled([
-    stale.ask("a", { type: "Add", amount: 1, note: "\u0000" }),
-    stale.add("a", 20),
-  ]);
-  assert.equal(poison!.status, "rejected");
-  assert(innocent!.status === "fulfilled");
-  assert.equal(brief(innocent!.value), "total 20 at 3");
+Deno.test("a refusal beside poison is confirmed like any other", async () => {
+  await using world = new World();
+  const [fresh, stale] = [world.node(), world.node()];
+  await fresh.add("a", 90);
+  const gate = stale.store.hold("load", "after");
+  const poison = watched(stale.ask("a", { type: "Add", amount: 1, note: "\u0000" }));
+  const innocent = stale.add("a", 20);
+  await world.env.settle();
+  await fresh.ask("a", { type: "Reset" });
+  await world.env.advance(1);
+  gate.release();
+  assert.equal(brief(await innocent), "total 20 at 3");
+  assert(poison.error instanceof PoisonFault);
 });
 
 Deno.test("a command that does nothing on an old state is decided again on the new", async () => {

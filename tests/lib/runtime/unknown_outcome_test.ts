@@ -65,14 +65,23 @@ Deno.test("under the row lock, too, an unheard commit counts once", async () => 
 });
 
 Deno.test("messages of one sender keep their order when their commit was unheard", async () => {
-  await using world = new World();
-  const node = world.node();
-  await node.add("a", 99);
-  node.store.failNext("commit", "unknown-after-applying");
-  const asks = [node.add("a", 5), node.ask("a", { type: "Reset" })];
-  const outcomes = await world.env.until(Promise.all(asks));
-  assert.deepEqual(outcomes.map(brief), ["over-limit at 1", "total 0 at 2"]);
-  assert.deepEqual(await world.recorded("a"), [99, "reset"]);
+  for (const mode of ["commit", "commitExclusively"] as const) {
+    await using world = new World();
+    const node = await lockedNode(world);
+    // Eight turns without another writer, and the lock is left.
+    for (let turn = 0; mode === "commit" && turn < 8; turn++) await node.add("a", 1);
+    const calls = node.store.calls[mode];
+    node.store.failNext(mode, "unknown-after-applying");
+    const { version } = (await world.stream("a")).at(-1)!;
+    const asks = [node.add("a", 100), node.ask("a", { type: "Reset" })];
+    const outcomes = await world.env.until(Promise.all(asks));
+    assert(node.store.calls[mode] > calls);
+    assert.deepEqual(outcomes.map(brief), [
+      `over-limit at ${version}`,
+      `total 0 at ${version + 1}`,
+    ]);
+    assert.equal((await world.recorded("a")).at(-1), "reset");
+  }
 });
 
 Deno.test("another node's writes behind an unheard commit are not taken for its own", async () => {

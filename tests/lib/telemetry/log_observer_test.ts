@@ -1,0 +1,149 @@
+import assert from "node:assert/strict";
+import type { LogLevel } from "../../../lib/config.ts";
+import { TransientFault } from "../../../lib/fault.ts";
+import type { Address } from "../../../lib/runtime/envelope.ts";
+import type { HandledMessage, RuntimeEvent } from "../../../lib/runtime/observe.ts";
+import { openLog } from "../../../lib/telemetry/log.ts";
+import { logObserver } from "../../../lib/telemetry/log_observer.ts";
+
+const address: Address = { kind: "live_event", key: "7" };
+const down = new TransientFault("Cannot connect");
+const bug = new TypeError("state is undefined");
+
+const message: HandledMessage = {
+  envelope: {
+    address,
+    command: { type: "Register", email: "canary@example.org" },
+    messageId: "m",
+    correlationId: "c",
+    causationId: "m",
+    principal: { id: "canary", roles: [] },
+    deadline: 0,
+  },
+  outcome: "accepted",
+  receivedAt: 1,
+};
+const turn: RuntimeEvent = {
+  type: "turn",
+  address,
+  messages: [message],
+  attempts: 1,
+  startedAt: 2,
+  endedAt: 5,
+};
+const commit: RuntimeEvent = {
+  type: "commit",
+  actors: 1,
+  events: 1,
+  replies: 0,
+  conflicts: 0,
+  durationMs: 1,
+};
+const commitFailed: RuntimeEvent = { type: "commit-failed", actors: 1, error: down, retryInMs: 10 };
+const mailboxFull: RuntimeEvent = { type: "mailbox-full", address, capacity: 10 };
+const projection = "listing";
+const projected: RuntimeEvent = { type: "projected", projection, events: 1, durationMs: 1 };
+const projectionFailed: RuntimeEvent = { type: "projection-failed", projection, error: down };
+const passivated: RuntimeEvent = { type: "passivated", address, because: "idle" };
+
+function entriesFor(events: readonly RuntimeEvent[], least: LogLevel = "info") {
+  const lines: string[] = [];
+  const observe = logObserver(openLog(least, (line) => lines.push(line), () => 0));
+  events.forEach(observe);
+  return lines.map((line) => JSON.parse(line));
+}
+
+function told(...events: readonly RuntimeEvent[]): string[] {
+  return entriesFor(events).map(({ level, message }) => `${level}: ${message}`);
+}
+
+const normal: readonly RuntimeEvent[] = [
+  turn,
+  commit,
+  projected,
+  passivated,
+  { type: "activated", address, version: 3, replayed: 1, durationMs: 1 },
+  { type: "conflict", address },
+  { type: "loaded", actors: 1, durationMs: 1 },
+];
+
+Deno.test("normal work is told at debug only, one line each", () => {
+  assert.deepEqual(told(...normal), []);
+  const entries = entriesFor(normal, "debug");
+  assert.deepEqual(entries.map(({ level }) => level), normal.map(() => "debug"));
+  assert.deepEqual(entries.map(({ message }) => message), normal.map(({ type }) => type));
+  assert.deepEqual(entries[0], {
+    time: "1970-01-01T00:00:00.000Z",
+    level: "debug",
+    message: "turn",
+    actor: "live_event/7",
+    messages: 1,
+    attempts: 1,
+    durationMs: 3,
+  });
+});
+
+Deno.test("nothing that a message says, and nobody who sent it, gets into the log", () => {
+  const text = JSON.stringify(entriesFor([turn, ...normal, mailboxFull, commitFailed], "debug"));
+  assert(!text.includes("canary"));
+});
+
+Deno.test("a defect is an error with its stack, an unknown outcome a warning", () => {
+  const restarted = { type: "restarted", address } as const;
+  const [defect, unknown] = entriesFor([
+    { ...restarted, because: "defect", error: bug },
+    { ...restarted, because: "unknown-outcome", error: down },
+  ]);
+  assert.equal(defect.level, "error");
+  assert.equal(defect.actor, "live_event/7");
+  assert.match(defect.error.stack, /TypeError: state is undefined\n.*log_observer_test/);
+  assert.equal(unknown.level, "warn");
+});
+
+Deno.test("failing commits are told when they begin and when they are over", () => {
+  assert.deepEqual(told(commit, commitFailed, commitFailed, commitFailed, commit, commit), [
+    "warn: commits fail",
+    "info: commits succeed again",
+  ]);
+  assert.equal(told(commitFailed, commit, commitFailed).length, 3);
+});
+
+Deno.test("a failing projection is told when it begins and when it is over", () => {
+  assert.deepEqual(told(projectionFailed, projectionFailed, projected, projected), [
+    "warn: projection fails",
+    "info: projection advances again",
+  ]);
+  assert.deepEqual(told({ ...projectionFailed, error: bug }), ["error: projection fails"]);
+});
+
+Deno.test("a mailbox under pressure is told once, until a turn passes without a refusal", () => {
+  assert.deepEqual(told(mailboxFull, mailboxFull, turn, mailboxFull, turn, mailboxFull), [
+    "warn: mailbox full",
+  ]);
+  assert.deepEqual(told(mailboxFull, turn, turn, turn, mailboxFull), [
+    "warn: mailbox full",
+    "info: mailbox takes messages again",
+    "warn: mailbox full",
+  ]);
+  assert.deepEqual(told(mailboxFull, passivated), [
+    "warn: mailbox full",
+    "info: mailbox takes messages again",
+  ]);
+});
+
+Deno.test("what is rare is told each time", () => {
+  assert.deepEqual(
+    told(
+      { type: "snapshot-dropped", address, error: bug },
+      { type: "batch-bisected", actors: 2, error: bug },
+      { type: "maintenance-failed", task: "snapshot", error: down },
+      { type: "maintenance-failed", task: "snapshot", error: bug },
+    ),
+    [
+      "warn: snapshot dropped",
+      "warn: commit refused by the store, halved",
+      "warn: maintenance failed",
+      "error: maintenance failed",
+    ],
+  );
+});
