@@ -160,7 +160,7 @@ export class Activation {
     if (idempotency === undefined) return false;
     const running = this.#keysRunning?.get(runningKey(letter));
     if (running === undefined) return false;
-    const reason = running !== undefined
+    const reason = running === idempotency.requestHash
       ? "idempotency-key-in-progress"
       : "idempotency-key-reused";
     const version = this.#standing?.version ?? 0;
@@ -178,7 +178,7 @@ export class Activation {
       ? await loader.add({ address: this.address, afterVersion: 0 })
       : loaded;
     const start = base ?? { state: this.#aggregate.initial, version: 0 };
-    const { state, version } = replay(this.#aggregate, start, tail.events, []);
+    const { state, version } = replay(this.#aggregate, start, tail.events);
     if (version !== tail.version) throw this.#lostEvents(version, tail.version);
     this.#snapshotVersion = start.version;
     this.#standing = { state, version, revision: tail.revision, transaction: tail.transaction };
@@ -355,16 +355,13 @@ export class Activation {
     const before = this.#loaded();
     const { events: tail, revision, transaction } = loaded;
     if (loaded.version < before.version) throw this.#lostEvents(before.version, loaded.version);
-    const { state, version, recognised } = replay(this.#aggregate, before, tail, letters);
-    this.#standing = { state, version, revision, transaction };
-    for (const verdict of recognised.values()) this.#tell(verdict, transaction);
+    this.#standing = { ...replay(this.#aggregate, before, tail), revision, transaction };
     const unheard = this.#unheard;
     this.#unheard = undefined;
-    if (unheard !== undefined && isWrittenIn(tail, unheard.commit)) {
-      // It was taken whole. To decide those anew that left no events would put
-      // them behind messages that their senders sent later.
-      for (const verdict of unheard.verdicts) this.#tell(verdict, transaction);
-    }
+    if (unheard === undefined || !isWrittenIn(tail, unheard.commit)) return letters;
+    // All verdicts of the turn stand, those without events as well: decided anew,
+    // they would come behind messages that their senders sent later.
+    for (const verdict of unheard.verdicts) this.#tell(verdict, transaction);
     return letters.filter(({ isSettled }) => !isSettled);
   }
 

@@ -188,46 +188,29 @@ function replyTo(verdict: Verdict, version: number): RememberedReply | undefined
   return { principalId: principal.id, ...idempotency, outcome };
 }
 
-/** Where replaying `tail` leads, and the letters that turn out to have led to some of it. */
-export interface Replay {
-  readonly state: unknown;
-  readonly version: number;
-  readonly recognised: ReadonlyMap<Letter, Extract<Verdict, { is: "accepted" }>>;
-}
-
 /**
- * Applies recorded events. A letter whose id is some event's causation was applied already, by a
- * commit whose answer got lost: it is answered from the stream, never decided again.
+ * Where recorded events lead.
  *
- * @throws what `read` throws on an event that nobody can read any more.
+ * @throws what `readEvent` throws on an event that nobody can read any more.
  */
 export function replay(
   aggregate: AnyAggregate,
-  standing: Pick<Standing, "state" | "version">,
+  { state, version }: Pick<Standing, "state" | "version">,
   tail: readonly StoredEvent[],
-  letters: readonly Letter[],
-): Replay {
-  const byMessage = new Map(letters.map((letter) => [letter.envelope.messageId, letter]));
-  const recognised = new Map<Letter, Extract<Verdict, { is: "accepted" }>>();
-  let { state, version } = standing;
-  let sameCause: { readonly type: string }[] = [];
-  tail.forEach((stored, index) => {
-    const event = readEvent(aggregate, stored);
-    state = aggregate.evolve(state, event);
-    version = stored.version;
-    sameCause.push(event);
-    if (tail[index + 1]?.causationId === stored.causationId) return;
-    const letter = byMessage.get(stored.causationId);
-    if (letter !== undefined) {
-      const answer = letter.answer({ state, version, events: sameCause });
-      recognised.set(letter, { is: "accepted", letter, version, answer });
-    }
-    sameCause = [];
-  });
-  return { state, version, recognised };
+): Pick<Standing, "state" | "version"> {
+  return {
+    state: tail.reduce(
+      (state, stored) => aggregate.evolve(state, readEvent(aggregate, stored)),
+      state,
+    ),
+    version: tail.at(-1)?.version ?? version,
+  };
 }
 
-/** Whether `tail` begins with the events of the commit, at their place. */
+/**
+ * Whether `tail` begins with the events of the commit, at their place. Then the commit was applied,
+ * whole, though its answer may have got lost.
+ */
 export function isWrittenIn(
   tail: readonly StoredEvent[],
   { version, events }: Pick<Commit, "version" | "events">,
