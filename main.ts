@@ -8,6 +8,7 @@
  */
 import { parseArgs } from "node:util";
 import type { Hono } from "hono";
+import { ZodError } from "zod";
 import * as LiveEvent from "./actors/live_event/aggregate.ts";
 import { type LiveEventTables, projection } from "./actors/live_event/projection.ts";
 import { type Config, ConfigurationError, readConfig } from "./lib/config.ts";
@@ -101,14 +102,27 @@ export async function startService(
     reportBug: (error, request) => log("error", "bug", { ...request, error }),
   });
   extend?.({ http, parseBody, system });
-  const { port, host: hostname } = config;
-  const server = starting.use(Deno.serve({ port, hostname, onListen() {} }, http.fetch));
+  const server = starting.use(listen(config, http));
   const running = starting.move();
   return {
     url: `http://${server.addr.hostname}:${server.addr.port}`,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }
+
+function listen(
+  { host: hostname, port }: Config,
+  http: Hono<CallerEnv>,
+): Deno.HttpServer<Deno.NetAddr> {
+  try {
+    return Deno.serve({ port, hostname, onListen() {} }, http.fetch);
+  } catch (error) {
+    const { message } = error as Error;
+    throw new CannotListen(`Cannot listen on ${hostname}:${port}: ${message}`, { cause: error });
+  }
+}
+
+class CannotListen extends Error {}
 
 async function openMigrated(config: Config, log: Log): Promise<Database> {
   await using opening = new AsyncDisposableStack();
@@ -167,18 +181,40 @@ async function migrate(config: Config): Promise<void> {
 }
 
 async function token(config: Config, args: readonly string[]): Promise<void> {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: { role: { type: "string", multiple: true, default: [] } },
-  });
-  const [sub] = positionals;
-  if (sub === undefined) throw new UsageError("usage: token NAME [--role organizer|admin]…");
+  const { sub, roles } = tokenArguments(args);
   const { ttlMs } = config.tokens;
-  console.log(await mintToken(await tokenOptions(config), { sub, roles: values.role, ttlMs }));
+  try {
+    console.log(await mintToken(await tokenOptions(config), { sub, roles, ttlMs }));
+  } catch (error) {
+    if (!(error instanceof ZodError)) throw error;
+    const culprit = error.issues[0]?.path[0] === "roles" ? "role" : "name";
+    throw new UsageError(`Cannot mint a token: this is no ${culprit} for one`, { cause: error });
+  }
+}
+
+function tokenArguments(args: readonly string[]): { sub: string; roles: readonly string[] } {
+  const usage = "usage: token NAME [--role organizer|admin]…";
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: { role: { type: "string", multiple: true, default: [] } },
+    });
+    const [sub] = positionals;
+    if (sub !== undefined) return { sub, roles: values.role };
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message}; ${usage}`, { cause: error });
+  }
+  throw new UsageError(usage);
 }
 
 class UsageError extends Error {}
+
+class DataDirectoryUnusable extends Error {
+  constructor({ dataDir }: Config, cause: Error) {
+    super(`Cannot use the data directory ${dataDir}: ${cause.message}`, { cause });
+  }
+}
 
 /** What whoever started the process can mend; all else is a bug, and shows its stack. */
 const mendable = [
@@ -186,31 +222,42 @@ const mendable = [
   ConfigurationError,
   DatabaseUnusable,
   DataDirectoryInUse,
+  DataDirectoryUnusable,
   UnknownMigrations,
   TransientFault,
-  Deno.errors.AddrInUse,
-  Deno.errors.AddrNotAvailable,
+  CannotListen,
   Deno.errors.NotCapable,
 ];
 
 async function main([command = "serve", ...args]: readonly string[]): Promise<void> {
   try {
     const config = readConfig(Deno.env.toObject());
-    switch (command) {
-      case "serve":
-        return await serve(config);
-      case "migrate":
-        return await migrate(config);
-      case "token":
-        return await token(config, args);
-      default:
-        throw new UsageError(`unknown command ${command}: serve, migrate or token`);
-    }
+    await run(command, args, config).catch((error) => {
+      throw isRefusedBySystem(error) ? new DataDirectoryUnusable(config, error) : error;
+    });
   } catch (error) {
     if (!mendable.some((kind) => error instanceof kind)) throw error;
     console.error((error as Error).message);
     Deno.exit(1);
   }
+}
+
+async function run(command: string, args: readonly string[], config: Config): Promise<void> {
+  switch (command) {
+    case "serve":
+      return await serve(config);
+    case "migrate":
+      return await migrate(config);
+    case "token":
+      return await token(config, args);
+    default:
+      throw new UsageError(`unknown command ${command}: serve, migrate or token`);
+  }
+}
+
+/** A missing permission, a full disk. */
+function isRefusedBySystem(error: unknown): error is Error {
+  return error instanceof Error && "code" in error && /^E[A-Z0-9]+$/.test(String(error.code));
 }
 
 if (import.meta.main) await main(Deno.args);

@@ -38,11 +38,10 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn("event_id", sql`text collate "C"`, (column) => column.notNull())
     // The event's version at the registration: the order in which people came.
     .addColumn("arrival", "bigint", (column) => column.notNull())
-    .addColumn("registration_id", "uuid", (column) => column.notNull())
+    .addColumn("registration_id", "uuid", (column) => column.primaryKey())
     .addColumn("user_id", "text", (column) => column.notNull())
     .addColumn("status", "text", (column) => column.notNull())
     .addColumn("registered_at", "timestamptz", (column) => column.notNull())
-    .addPrimaryKeyConstraint("registration_pkey", ["event_id", "registration_id"])
     .modifyEnd(sql`with (fillfactor = 85)`)
     .execute();
   await db.schema.createIndex("registration_arrival_idx").on("registration")

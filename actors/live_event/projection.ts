@@ -80,13 +80,13 @@ function changesOf(recorded: readonly FeedEvent[]) {
     events.set(id, { ...before, ...detailsOf(event), ...countsAfter(before, event), version });
     if (!("registrationId" in event)) continue;
     const { registrationId, userId } = event;
-    registrations.set(`${id}/${registrationId}`, {
+    registrations.set(registrationId, {
       eventId: id,
       registrationId,
       userId,
       arrival: version,
       at: new Date(at).toISOString(),
-      ...registrations.get(`${id}/${registrationId}`),
+      ...registrations.get(registrationId),
       status: statusAfter[event.type],
     });
   }
@@ -179,6 +179,6 @@ async function writeRegistrations(
     select r."eventId", r."registrationId", r."userId", r.arrival, r.at, r.status
     from jsonb_to_recordset(${JSON.stringify(changes)}::text::jsonb) as r("eventId" text,
       "registrationId" uuid, "userId" text, arrival bigint, at timestamptz, status text)
-    on conflict (event_id, registration_id) do update set status = excluded.status`
+    on conflict (registration_id) do update set status = excluded.status`
     .execute(transaction);
 }

@@ -258,17 +258,13 @@ function notReplicated(): TransientFault {
 
 const asIs = (text: string) => text;
 
+/** Both without a time zone, so neither is an instant, which the driver would take them for. */
+const dateAndTimestamp = [1082, 1114];
+
 /** `values.ts` has turned parameters into text already; the driver must leave them alone. */
-const driverTypes: Record<string, postgres.PostgresType> = Object.fromEntries([
-  ...[16, 17, 114, 1082, 1114, 1184, 3802].map((oid) => [
-    `write${oid}`,
-    { to: oid, from: [], serialize: asIs, parse: asIs },
+const driverTypes: Record<string, postgres.PostgresType> = Object.fromEntries(
+  [...dateAndTimestamp, ...Object.keys(parsers).map(Number)].map((oid) => [
+    `type${oid}`,
+    { to: oid, from: [oid], serialize: asIs, parse: parsers[oid] ?? asIs },
   ]),
-  ...[1082, 1114].map((
-    oid,
-  ) => [`read${oid}`, { to: oid, from: [oid], serialize: asIs, parse: asIs }]),
-  ...Object.entries(parsers).map(([oid, parse]) => [
-    `read${oid}`,
-    { to: Number(oid), from: [Number(oid)], serialize: asIs, parse },
-  ]),
-]);
+);

@@ -35,7 +35,10 @@ export interface ProjectionStore<Transaction> {
 export interface ProjectorLimits {
   /** Events of one transaction. */
   readonly pageMax: number;
-  /** After a commit was seen, how long to gather more before reading. */
+  /**
+   * After a commit was seen, how long to gather more before reading, unless a query waits: pages
+   * are cheaper by the thousand, and commands come first.
+   */
   readonly gatherMs: number;
   /** How often to look without having been woken: other nodes commit too. */
   readonly pollMs: number;
@@ -44,9 +47,9 @@ export interface ProjectorLimits {
 }
 
 export const defaultProjectorLimits: ProjectorLimits = {
-  pageMax: 2_000,
-  gatherMs: 50,
-  pollMs: 500,
+  pageMax: 5_000,
+  gatherMs: 400,
+  pollMs: 1_000,
   waitPollMs: 20,
 };
 
@@ -65,8 +68,9 @@ export class Projector<Transaction> implements AsyncDisposable {
   readonly #stopped = new AbortController();
   readonly #ended: Promise<void>;
   #through = 0n;
-  #wakeUp: (() => void) | undefined;
+  #nudge: (() => void) | undefined;
   #isWanted = false;
+  #isAwaited = false;
 
   constructor(options: ProjectorOptions<Transaction>) {
     this.#options = options;
@@ -77,7 +81,7 @@ export class Projector<Transaction> implements AsyncDisposable {
   /** Something was committed: look soon. */
   wake(): void {
     this.#isWanted = true;
-    this.#wakeUp?.();
+    this.#nudge?.();
   }
 
   /** Resolves to whether the projection shows this write, at the latest after `withinMs`. */
@@ -88,7 +92,8 @@ export class Projector<Transaction> implements AsyncDisposable {
     while (this.#through < wanted) {
       const leftMs = until - env.monotonic();
       if (leftMs <= 0) return false;
-      this.wake();
+      this.#isAwaited = true;
+      this.#nudge?.();
       await env.sleep(Math.min(leftMs, this.#limits.waitPollMs));
       if (this.#through >= wanted) break;
       this.#advanceTo(await store.through(projection.name));
@@ -106,6 +111,7 @@ export class Projector<Transaction> implements AsyncDisposable {
     const { observe, projection } = this.#options;
     while (!this.#stopped.signal.aborted) {
       this.#isWanted = false;
+      this.#isAwaited = false;
       try {
         if (await this.#advance()) continue;
       } catch (error) {
@@ -138,29 +144,29 @@ export class Projector<Transaction> implements AsyncDisposable {
     if (reached > this.#through) this.#through = reached;
   }
 
-  /** Until woken or the next poll; then a little longer, so that one page takes many commits. */
+  /** Until the next poll; a while after a commit; and no longer once a query waits. */
   async #rest(): Promise<void> {
-    const { env } = this.#options;
     const { pollMs, gatherMs } = this.#limits;
-    const { signal } = this.#stopped;
-    try {
-      if (!this.#isWanted) await this.#wakened(pollMs, signal);
-      await env.sleep(gatherMs, signal);
-    } catch (reason) {
-      if (reason !== signal.reason) throw reason;
-    }
+    await this.#restUntil(() => this.#isWanted || this.#isAwaited, pollMs);
+    if (this.#isWanted) await this.#restUntil(() => this.#isAwaited, gatherMs);
   }
 
-  async #wakened(pollMs: number, stopped: AbortSignal): Promise<void> {
-    const woken = new AbortController();
-    this.#wakeUp = () => woken.abort();
-    const signal = AbortSignal.any([woken.signal, stopped]);
-    try {
-      await this.#options.env.sleep(pollMs, signal);
-    } catch (reason) {
-      if (reason !== signal.reason || stopped.aborted) throw reason;
-    } finally {
-      this.#wakeUp = undefined;
+  /** At the longest for `ms`. */
+  async #restUntil(isOver: () => boolean, ms: number): Promise<void> {
+    const { env } = this.#options;
+    const stopped = this.#stopped.signal;
+    const until = env.monotonic() + ms;
+    while (!isOver() && !stopped.aborted && env.monotonic() < until) {
+      const nudged = new AbortController();
+      this.#nudge = () => nudged.abort();
+      const signal = AbortSignal.any([nudged.signal, stopped]);
+      try {
+        await env.sleep(until - env.monotonic(), signal);
+      } catch (reason) {
+        if (reason !== signal.reason) throw reason;
+      } finally {
+        this.#nudge = undefined;
+      }
     }
   }
 }

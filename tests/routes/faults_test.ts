@@ -23,7 +23,7 @@ Deno.test("a full mailbox turns people away, and those in it are served", async 
   const event = await published(api.as("alice", "organizer"), { capacity: 9 });
   const other = await published(api.as("alice", "organizer"));
   const join = (name: string) => api.as(name).post(`${event}/registrations`, {});
-  const gate = api.store.hold("commit");
+  const gate = api.hold("commit");
   const first = join("first");
   await eventually(() => gate.held === 1);
   const rest = ["ann", "ben", "cho", "dan", "eve"].map(join);

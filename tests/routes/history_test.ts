@@ -83,6 +83,7 @@ Deno.test("what one request led to shares its correlation id and its cause", asy
   ]);
   const causes = new Set(led.map(({ causationId }: { causationId: string }) => causationId));
   assert.equal(causes.size, 1);
+  assert(!causes.has(correlationId), "the cause is the message, whatever it is part of");
   const last = items.at(-1);
   assert.equal(last.correlationId, headers.get("x-correlation-id"));
   assert.equal(last.causationId, last.correlationId);

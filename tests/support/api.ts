@@ -25,7 +25,7 @@ import { ActorSystem, type SystemLimits } from "../../lib/runtime/system.ts";
 import { migrations } from "../../migrations/all.ts";
 import { app } from "../../routes/app.ts";
 import { openMemoryDatabase } from "./database.ts";
-import { FaultyStore } from "./faulty_store.ts";
+import { FaultyStore, type Gate, type Operation } from "./faulty_store.ts";
 
 export const BODY_BYTES_MAX = 65_536;
 
@@ -60,6 +60,7 @@ export class Api implements AsyncDisposable {
   readonly #database: Database;
   readonly #projector: Projector<unknown>;
   readonly #env: Env;
+  readonly #gates: Gate[] = [];
   #suffix = crypto.randomUUID().slice(0, 8);
   #aheadMs = 0;
 
@@ -115,12 +116,20 @@ export class Api implements AsyncDisposable {
     return mintToken(this.#tokenOptions(), { sub, roles, ttlMs });
   }
 
+  /** Has calls to the store wait until the gate is released, or this is disposed. */
+  hold(operation: Operation): Gate {
+    const gate = this.store.hold(operation);
+    this.#gates.push(gate);
+    return gate;
+  }
+
   /** Moves the clock on the wall. */
   advance(ms: number): void {
     this.#aheadMs += ms;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const gate of this.#gates) gate.release();
     await this.system[Symbol.asyncDispose]();
     await this.#projector[Symbol.asyncDispose]();
   }
@@ -255,12 +264,14 @@ export async function registered(person: Client, event: string): Promise<string>
 /** The items of all pages, walked by the cursor. */
 export async function itemsOf(client: Client, path: string, headers: HeadersOf = {}) {
   const items = [];
+  const cursors = new Set<string>();
   for (let next = path;;) {
     const { status, body, text } = await client.get(next, headers);
     assert.equal(status, 200, text);
     items.push(...body.items);
     if (body.nextCursor === undefined) return items;
-    assert(body.items.length > 0, "a page that promises more is not empty");
+    assert(!cursors.has(body.nextCursor), "a walk does not come back to where it was");
+    cursors.add(body.nextCursor);
     next = `${path}${path.includes("?") ? "&" : "?"}cursor=${body.nextCursor}`;
   }
 }

@@ -83,6 +83,8 @@ export class ServerProcess implements AsyncDisposable {
   /** For what ends by itself. */
   static async run(variables: Variables, ...args: readonly string[]): Promise<Ending> {
     await using running = await ServerProcess.spawn(variables, ...args);
+    const isServing = await running.logged("listening").then(() => true, () => false);
+    assert(!isServing, "it was to end by itself, and serves");
     return await running.ended;
   }
 

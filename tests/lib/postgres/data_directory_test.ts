@@ -127,7 +127,7 @@ interface Holder extends AsyncDisposable {
 
 /** Another process, at work in the directory. */
 async function holdDirectory(dataDir: string): Promise<Holder> {
-  const child = new Deno.Command(Deno.execPath(), {
+  const child = new Deno.Command("deno", {
     args: [
       "run",
       "--no-lock",
