@@ -22,7 +22,7 @@ interface Link {
 export class CuttingProxy implements AsyncDisposable {
   readonly url: string;
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  readonly #target: { readonly hostname: string; readonly port: number };
+  readonly #target: Deno.ConnectOptions;
   readonly #links = new Set<Link>();
   readonly #ended: Promise<void>;
   #cut: Cut | undefined;
@@ -36,14 +36,13 @@ export class CuttingProxy implements AsyncDisposable {
     this.#ended = this.#accept();
   }
 
+  get hasCut(): boolean {
+    return this.#cut === undefined;
+  }
+
   /** Cuts once; the connections that follow stay whole. */
   cutAt(cut: Cut): void {
     this.#cut = cut;
-  }
-
-  /** Whether the cut that was asked for last has been made. */
-  get hasCut(): boolean {
-    return this.#cut === undefined;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -70,8 +69,8 @@ export class CuttingProxy implements AsyncDisposable {
     to: Deno.TcpConn,
     momentIn: (bytes: Uint8Array) => Moment | undefined,
   ): Promise<void> {
-    const buffer = new Uint8Array(65_536);
     try {
+      const buffer = new Uint8Array(65_536);
       for (let read = await from.read(buffer); read !== null; read = await from.read(buffer)) {
         const moment = momentIn(buffer.subarray(0, read));
         if (moment === "before") break;
@@ -86,13 +85,13 @@ export class CuttingProxy implements AsyncDisposable {
   }
 
   #momentIn(link: Link, bytes: Uint8Array): Moment | undefined {
-    const cut = this.#cut;
-    if (cut === undefined) return undefined;
+    if (this.#cut === undefined) return undefined;
+    const { marker, later = 0, moment } = this.#cut;
     if (link.left !== undefined) link.left--;
-    else if (new TextDecoder().decode(bytes).includes(cut.marker)) link.left = cut.later ?? 0;
+    else if (new TextDecoder().decode(bytes).includes(marker)) link.left = later;
     if (link.left !== 0) return undefined;
     this.#cut = undefined;
-    return cut.moment;
+    return moment;
   }
 
   #close(link: Link): void {
