@@ -9,7 +9,7 @@
 import { readConfig } from "../lib/config.ts";
 import { systemEnv } from "../lib/env.ts";
 import { answer } from "../lib/http/answer.ts";
-import { causeOf, etagOf } from "../lib/http/cause.ts";
+import { causeOf } from "../lib/http/cause.ts";
 import { parsedParams } from "../lib/http/parsed.ts";
 import { shutdownRequested } from "../lib/signals.ts";
 import { openLog } from "../lib/telemetry/log.ts";
@@ -19,14 +19,13 @@ import { EventPath, Registrant } from "../routes/live_event_schemas.ts";
 
 function addNoop({ http, parseBody, system }: ServiceParts): void {
   http.post("/api/v1/noop/:id/registrations", async (c) => {
-    const { id } = parsedParams(c, EventPath);
+    parsedParams(c, EventPath);
     const body = await parseBody(c, Registrant, { absent: {} });
     const cause = causeOf(c);
     const registrationId = cause.messageId;
     const userId = body.userId ?? cause.principal.id;
-    const Location = `/api/v1/events/${id}/registrations/${registrationId}`;
-    const headers = { Location, ETag: etagOf(1), ...tokenHeader("1") };
-    return answer(c, 201, { registrationId, status: "confirmed", version: userId.length }, headers);
+    const registration = { registrationId, status: "confirmed", version: userId.length };
+    return answer(c, 201, registration, tokenHeader("1"));
   });
   http.get("/bench", (c) => {
     const { rss, heapUsed } = Deno.memoryUsage();

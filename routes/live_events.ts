@@ -100,8 +100,7 @@ function registrationCommands({ system, parseBody }: LiveEventOptions) {
       const outcome = await system.ask(LiveEvent, id, command, cause, registrationView);
       if (!outcome.accepted) return refused(c, outcome);
       const registration = { ...outcome.answer, version: outcome.version };
-      const Location = `/api/v1/events/${id}/registrations/${registration.registrationId}`;
-      return answer(c, 201, registration, { Location, ...headersOf(outcome) });
+      return answer(c, 201, registration, tokenHeader(outcome.transaction));
     })
     .delete("/:id/registrations/:registrationId", async (c) => {
       const { id, registrationId } = parsedParams(c, Schema.RegistrationPath);

@@ -4,7 +4,7 @@ import { dirname, join, relative } from "node:path";
 
 /** Each folder, and what it may import beyond its own: project folders and packages. */
 const allowed: Record<string, readonly string[]> = {
-  "lib": ["uuid", "zod"],
+  "lib": ["zod"],
   "lib/resilience": ["lib"],
   "lib/runtime": ["lib", "lib/resilience"],
   "lib/memory": ["lib", "lib/runtime"],
@@ -25,7 +25,6 @@ const allowed: Record<string, readonly string[]> = {
 
 /** Where a package may be met, if not in the whole folder. Types weigh nothing and may pass. */
 const homes: Record<string, RegExp> = {
-  "uuid": /^lib\/env\.ts$/,
   "zod": /^(lib\/config\.ts|lib\/http\/.+|actors\/.+|routes\/.+)$/,
   "kysely": /^(lib\/postgres\/.+|migrations\/.+|actors\/.+\/(projection|listing)\.ts)$/,
 };

@@ -55,7 +55,8 @@ export function problemResponse(
   problem: Problem,
   headers: AnswerHeaders = {},
 ): Response {
-  return c.json({ type, instance: c.req.path, ...problem }, problem.status, {
+  const instance = new URL(c.req.url).pathname;
+  return c.json({ type, instance, ...problem }, problem.status, {
     ...correlationHeader(c),
     ...headers,
     "content-type": "application/problem+json",

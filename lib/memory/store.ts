@@ -159,8 +159,16 @@ function replyKey({ principalId, key }: RememberedReply): string {
 
 /** Postgres cannot keep U+0000 in a jsonb; a store that could would hide that. */
 function refusePoison({ events, replies }: Commit): void {
-  if (JSON.stringify([events, replies]).includes("\\u0000")) {
+  if (jsonOf([events, replies]).includes("\\u0000")) {
     throw new PoisonFault("Cannot store the character U+0000");
+  }
+}
+
+function jsonOf(content: unknown): string {
+  try {
+    return JSON.stringify(content);
+  } catch (cause) {
+    throw new PoisonFault("Cannot store what is no JSON", { cause });
   }
 }
 

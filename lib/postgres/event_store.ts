@@ -4,6 +4,7 @@
  * @module
  */
 import { CompiledQuery, type Kysely, sql } from "kysely";
+import { PoisonFault, TransientFault } from "../fault.ts";
 import type { Address } from "../runtime/envelope.ts";
 import type {
   Commit,
@@ -66,7 +67,7 @@ export class PostgresEventStore implements Store {
   }
 
   async load(requests: readonly LoadRequest[]): Promise<readonly Loaded[]> {
-    return await load(this.#db, requests);
+    return await asRead(load(this.#db, requests));
   }
 
   async commit(batch: readonly Commit[]): Promise<readonly CommitOutcome[]> {
@@ -125,18 +126,18 @@ export class PostgresEventStore implements Store {
       readonly limit?: number;
     } = {},
   ): Promise<readonly StoredEvent[]> {
-    const rows = await this.#db.selectFrom("event").selectAll()
+    const rows = this.#db.selectFrom("event").selectAll()
       .where("kind", "=", address.kind).where("key", "=", address.key)
       .where("version", ">", after)
       .$if(through !== undefined, (query) => query.where("version", "<=", through!))
       .orderBy("version")
       .$if(limit !== undefined, (query) => query.limit(limit!))
       .execute();
-    return rows.map(storedEvent);
+    return (await asRead(rows)).map(storedEvent);
   }
 
   async readFeed(query: FeedQuery): Promise<FeedPage> {
-    return await readFeed(this.#db, query);
+    return await asRead(readFeed(this.#db, query));
   }
 }
 
@@ -170,6 +171,16 @@ function isOvertaken(outcome: CommitOutcome, { transaction }: Loaded): boolean {
 
 /** Rolls back what feeds would meet before the events that it was decided on. */
 class Overtaken extends Error {}
+
+/** A read that broke off has changed nothing, whatever the connection was in the middle of. */
+async function asRead<T>(read: Promise<T>): Promise<T> {
+  try {
+    return await read;
+  } catch (fault) {
+    if (!(fault instanceof TransientFault) || fault.outcome === "not-applied") throw fault;
+    throw new TransientFault(fault.message, { cause: fault, retryAfterMs: fault.retryAfterMs });
+  }
+}
 
 async function load(
   db: Kysely<Tables>,
@@ -213,11 +224,20 @@ async function commit(
     .sort((a, b) => inOrder(a.commit.address, b.commit.address));
   const asked = ordered.map(({ n, commit }) => commitRequest(n, commit));
   const { rows } = await db.executeQuery<CommitRow>(
-    CompiledQuery.raw(commitStatement, [JSON.stringify(asked)]),
+    CompiledQuery.raw(commitStatement, [asJson(asked)]),
   );
   const outcomes = new Array<CommitOutcome>(batch.length);
   for (const row of rows) outcomes[row.n] = commitOutcome(row);
   return outcomes;
+}
+
+/** Content that is no JSON, such as a bigint, spoils its own commit and not its whole batch. */
+function asJson(asked: unknown): string {
+  try {
+    return JSON.stringify(asked);
+  } catch (cause) {
+    throw new PoisonFault("Cannot store what is no JSON", { cause });
+  }
 }
 
 function inOrder(a: Address, b: Address): number {
@@ -267,7 +287,9 @@ function commitOutcome({ outcome, replies, transaction }: CommitRow): CommitOutc
  */
 export async function readFeed(db: Kysely<Tables>, query: FeedQuery): Promise<FeedPage> {
   const { after, limit, kind, types, from, to } = query;
-  // One statement: the horizon and the events must be of the same snapshot.
+  // One statement: the horizon and the events must be of the same snapshot. The kind is compared in a
+  // form that no index has: through that of the addresses, Postgres would read every event of
+  // the kind for each page (85 ms of 46,000 events, where 6 ms do).
   const { rows } = await sql<FeedRow>`
     select horizon.through::text as through, e.*
     from (select pg_snapshot_xmin(pg_current_snapshot()) as through) horizon
@@ -279,7 +301,7 @@ export async function readFeed(db: Kysely<Tables>, query: FeedQuery): Promise<Fe
       where (event.transaction, event.position)
           > (${after.transaction}::text::xid8, ${after.position}::bigint)
         and event.transaction < horizon.through
-        ${kind === undefined ? sql`` : sql`and event.kind = ${kind}`}
+        ${kind === undefined ? sql`` : sql`and event.kind || '' = ${kind}`}
         ${types === undefined ? sql`` : sql`and event.type = any(${types}::text[])`}
         ${from === undefined ? sql`` : sql`and event.at >= ${new Date(from)}`}
         ${to === undefined ? sql`` : sql`and event.at < ${new Date(to)}`}

@@ -48,7 +48,7 @@ export interface ProjectorLimits {
 
 export const defaultProjectorLimits: ProjectorLimits = {
   pageMax: 5_000,
-  gatherMs: 400,
+  gatherMs: 1_000,
   pollMs: 1_000,
   waitPollMs: 20,
 };

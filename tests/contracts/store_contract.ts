@@ -210,6 +210,12 @@ const contract: Record<string, StoreTest> = {
     assert.deepEqual((await store.commit([batch[0]!])).map(({ is }) => is), ["ok"]);
   },
 
+  "content that is no JSON is poison too": async (store, kind) => {
+    const bad = commitOf(kind, "a", { events: [newEvent("Bad", { count: 1n })] });
+    await assert.rejects(store.commit([bad]), PoisonFault);
+    assert.deepEqual(await store.readStream({ kind, key: "a" }), []);
+  },
+
   "a catch-up reads what follows a version, without the snapshot": async (store, kind) => {
     const address = { kind, key: "a" };
     const events = ["One", "Two", "Three"].map((type) => newEvent(type));
