@@ -34,11 +34,6 @@ Deno.test("whoever comes while there are seats is confirmed", async () => {
     status: "confirmed",
     version: 3,
   });
-  assert.equal(
-    headers.get("location"),
-    `/api/v1${event}/registrations/${body.registrationId}`,
-  );
-  assert.equal(headers.get("etag"), '"3"');
   assert.match(headers.get("consistency-token")!, /^t[0-9]+$/);
   const { registrationId } = body;
   const mine = await ben.get(`${event}/registrations/me`);
