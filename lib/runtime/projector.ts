@@ -33,7 +33,7 @@ export interface ProjectionStore<Transaction> {
 }
 
 export interface ProjectorLimits {
-  /** Events of one transaction. */
+  /** Events of one transaction; folding them holds up everything else in this process. */
   readonly pageMax: number;
   /**
    * After a commit was seen, how long to gather more before reading, unless a query waits: pages
@@ -47,7 +47,7 @@ export interface ProjectorLimits {
 }
 
 export const defaultProjectorLimits: ProjectorLimits = {
-  pageMax: 5_000,
+  pageMax: 500,
   gatherMs: 1_000,
   pollMs: 1_000,
   waitPollMs: 20,
