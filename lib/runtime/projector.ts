@@ -47,7 +47,7 @@ export interface ProjectorLimits {
 }
 
 export const defaultProjectorLimits: ProjectorLimits = {
-  pageMax: 500,
+  pageMax: 200,
   gatherMs: 1_000,
   pollMs: 1_000,
   waitPollMs: 20,
