@@ -185,6 +185,8 @@ function serverLimits({ statementTimeoutMs = STATEMENT_TIMEOUT_MS }: Limits): Pa
   return {
     ...named,
     TimeZone: "UTC",
+    // Compiling a plan pays for reports, not for statements of a millisecond.
+    jit: "off",
     statement_timeout: String(statementTimeoutMs),
     lock_timeout: String(Math.min(statementTimeoutMs, LOCK_TIMEOUT_MS)),
     idle_in_transaction_session_timeout: String(IDLE_IN_TRANSACTION_TIMEOUT_MS),
