@@ -84,6 +84,7 @@ export async function startService(
   system.host(LiveEvent);
 
   const parseBody = bodyParser(limits.bodyBytesMax);
+  const isTraced = isTelemetryOn();
   const http = app({
     system,
     store,
@@ -95,9 +96,9 @@ export async function startService(
       verifier: new TokenVerifier(await tokenOptions(config)),
       env,
       requestTimeoutMs: limits.requestTimeoutMs,
-      ...(isTelemetryOn() && { activeTraceparent }),
+      ...(isTraced && { activeTraceparent }),
     },
-    ...(isTelemetryOn() && { nameSpan: nameActiveSpan }),
+    ...(isTraced && { nameSpan: nameActiveSpan }),
     readiness: () => readinessOf(database),
     reportBug: (error, request) => log("error", "bug", { ...request, error }),
   });
