@@ -18,7 +18,7 @@ const allowed: Record<string, readonly string[]> = {
   ],
   "lib/telemetry": ["lib", "lib/runtime", "@opentelemetry/api"],
   "lib/http": ["lib", "lib/runtime", "hono", "jose", "lru-cache", "zod"],
-  "actors": ["lib/runtime", "immutable", "kysely", "zod"],
+  "actors": ["lib/runtime", "kysely", "zod"],
   "routes": ["actors", "lib/http", "lib/runtime", "hono", "kysely", "zod"],
   "migrations": ["kysely"],
 };

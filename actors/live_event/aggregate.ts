@@ -262,8 +262,8 @@ function gone(state: State, { registrationId, userId }: Person): State {
   return {
     ...state,
     confirmed: state.confirmed - (wasConfirmed ? 1 : 0),
-    registrations: state.registrations.remove(registrationId),
-    registrationIds: state.registrationIds.remove(userId),
+    registrations: state.registrations.delete(registrationId),
+    registrationIds: state.registrationIds.delete(userId),
     waitlist: waitlistWithout(state, registrationId),
   };
 }

@@ -1,6 +1,7 @@
 /** How the state of a live event is written down: flat arrays, the waitlist in its order. */
 import { z } from "zod";
 import type { SnapshotCodec } from "../../lib/runtime/aggregate.ts";
+import { PersistentMap } from "../../lib/runtime/persistent_map.ts";
 import { initial, type Registration, type State } from "./state.ts";
 import { firstWaiting } from "./views.ts";
 import { append } from "./waitlist.ts";
@@ -31,12 +32,8 @@ export const snapshot: SnapshotCodec<State> = {
 };
 
 function encode(state: State, status: Encoded[0]): Encoded {
-  const confirmed: string[] = [];
-  state.registrations.forEach((registration) => {
-    if (registration.status === "confirmed") {
-      confirmed.push(registration.registrationId, registration.userId);
-    }
-  });
+  const confirmed = state.registrations.values().filter(({ status }) => status === "confirmed")
+    .flatMap(({ registrationId, userId }) => [registrationId, userId]);
   const waitlisted = firstWaiting(state, state.waitlist.size)
     .flatMap(({ registrationId, userId }) => [registrationId, userId]);
   return [
@@ -60,21 +57,18 @@ function decode(encoded: Encoded): State {
   const [, , , , , , , capacity, waitlistCapacity, confirmed, waitlisted] = encoded;
 
   let waitlist = initial.waitlist;
-  const registrations = initial.registrations.asMutable();
-  const registrationIds = initial.registrationIds.asMutable();
-  const add = (registration: Registration) => {
-    registrations.set(registration.registrationId, registration);
-    registrationIds.set(registration.userId, registration.registrationId);
-  };
+  const all: Registration[] = [];
   for (const [registrationId, userId] of pairs(confirmed)) {
-    add({ registrationId, userId, status: "confirmed" });
+    all.push({ registrationId, userId, status: "confirmed" });
   }
   for (const [registrationId, userId] of pairs(waitlisted)) {
     const [next, ticket] = append(waitlist, registrationId);
     waitlist = next;
-    add({ registrationId, userId, status: "waitlisted", ticket });
+    all.push({ registrationId, userId, status: "waitlisted", ticket });
   }
 
+  const registrations = PersistentMap.of(all.map((each) => [each.registrationId, each]));
+  const registrationIds = PersistentMap.of(all.map((each) => [each.userId, each.registrationId]));
   // Neither a text without its other half nor one that occurs twice adds up to this.
   const people = (confirmed.length + waitlisted.length) / 2;
   if (registrations.size !== people || registrationIds.size !== people) {
@@ -93,8 +87,8 @@ function decode(encoded: Encoded): State {
     capacity,
     ...(waitlistCapacity === null ? {} : { waitlistCapacity }),
     confirmed: confirmed.length / 2,
-    registrations: registrations.asImmutable(),
-    registrationIds: registrationIds.asImmutable(),
+    registrations,
+    registrationIds,
     waitlist,
   };
 }

@@ -1,5 +1,5 @@
 /** What a live event remembers. */
-import { Map as PersistentMap } from "immutable";
+import { PersistentMap } from "../../lib/runtime/persistent_map.ts";
 import { empty, type Waitlist } from "./waitlist.ts";
 
 /**
@@ -49,7 +49,7 @@ export const initial: State = {
   endsAt: "",
   capacity: 0,
   confirmed: 0,
-  registrations: PersistentMap(),
-  registrationIds: PersistentMap(),
+  registrations: PersistentMap.of(),
+  registrationIds: PersistentMap.of(),
   waitlist: empty,
 };

@@ -6,19 +6,20 @@
 import { CompiledQuery, type Kysely, sql } from "kysely";
 import { PoisonFault, TransientFault } from "../fault.ts";
 import type { Address } from "../runtime/envelope.ts";
-import type {
-  Commit,
-  CommitOutcome,
-  FeedPage,
-  FeedQuery,
-  Loaded,
-  LoadRequest,
-  RememberedReply,
-  Snapshot,
-  Store,
-  StoredEvent,
+import {
+  type Commit,
+  type CommitOutcome,
+  type FeedPage,
+  type FeedQuery,
+  isWriting,
+  type Loaded,
+  type LoadRequest,
+  type RememberedReply,
+  type Snapshot,
+  type Store,
+  type StoredEvent,
 } from "../runtime/store.ts";
-import { commitStatement, loadStatement } from "./statements.ts";
+import { type BatchNeeds, commitStatement, loadStatement } from "./statements.ts";
 import type { Tables } from "./tables.ts";
 
 interface CommitRow {
@@ -224,11 +225,19 @@ async function commit(
     .sort((a, b) => inOrder(a.commit.address, b.commit.address));
   const asked = ordered.map(({ n, commit }) => commitRequest(n, commit));
   const { rows } = await db.executeQuery<CommitRow>(
-    CompiledQuery.raw(commitStatement, [asJson(asked)]),
+    CompiledQuery.raw(commitStatement(needsOf(batch)), [asJson(asked)]),
   );
   const outcomes = new Array<CommitOutcome>(batch.length);
   for (const row of rows) outcomes[row.n] = commitOutcome(row);
   return outcomes;
+}
+
+function needsOf(batch: readonly Commit[]): BatchNeeds {
+  return {
+    creates: batch.some((commit) => commit.revision === 0 && isWriting(commit)),
+    remembers: batch.some(({ replies }) => replies.length > 0),
+    verifies: batch.some((commit) => !isWriting(commit)),
+  };
 }
 
 /** Content that is no JSON, such as a bigint, spoils its own commit and not its whole batch. */

@@ -9,6 +9,16 @@
  * @module
  */
 
+/** What the commits of a batch ask for beyond events of actors that were written before. */
+export interface BatchNeeds {
+  /** Some commit is the first of its actor. */
+  readonly creates: boolean;
+  /** Some commit has replies to remember. */
+  readonly remembers: boolean;
+  /** Some commit writes nothing: it asks whether its actor still stands where it stood. */
+  readonly verifies: boolean;
+}
+
 /**
  * Applies the commits of a batch, or says of each why not.
  *
@@ -18,32 +28,93 @@
  * How it is correct in READ COMMITTED, where the statement sees one snapshot but locks the newest
  * row: whoever commits to an actor raises its revision. So if the locked row still has the revision
  * that the turn was decided on, nobody has committed since, and the snapshot shows all its replies.
+ *
+ * A part that the batch does not need is left out: of the 0.3 ms that the whole takes for a single
+ * event, Postgres spends a third on setting up parts that then find nothing to do.
  */
-export const commitStatement = `
+export function commitStatement(needs: BatchNeeds): string {
+  const { creates, remembers, verifies } = needs;
+  const key = Number(creates) + 2 * Number(remembers) + 4 * Number(verifies);
+  return commitStatements[key] ??= composed(needs);
+}
+
+const commitStatements: (string | undefined)[] = [];
+
+function composed({ creates, remembers, verifies }: BatchNeeds): string {
+  const when = (needed: boolean, part: string) => needed ? part : "";
+  return `
 with request as materialized (
-  select r.*, r.events <> '[]' or r.replies <> '[]' as writes
+  select r.* ${when(verifies, ", r.events <> '[]' or r.replies <> '[]' as writes")}
   from jsonb_to_recordset($1::text::jsonb) as r(
     n int, kind text, key text, revision bigint, version bigint, at timestamptz,
     events jsonb, replies jsonb)
 ),
 locked as materialized (
-  select r.n, a.place
+  select r.*, a.place
   from request r cross join lateral (
     select actor.ctid as place from actor
     where actor.kind = r.kind and actor.key = r.key and actor.revision = r.revision
     for update
   ) a
-  where r.writes and r.revision > 0
+  where r.revision > 0 ${when(verifies, "and r.writes")}
 ),
--- After all locks are taken: then no two batches can wait for each other in a circle.
+${when(creates, createdPart(verifies))}
+${when(remembers, duplicatePart)}
+applied as materialized (
+  select * from locked
+  ${when(remembers, "where n not in (select n from duplicate)")}
+  ${
+    when(
+      creates,
+      "union all select r.*, null from request r natural join created where r.revision = 0",
+    )
+  }
+),
+advanced as (
+  update actor
+  set version = r.version + jsonb_array_length(r.events), revision = r.revision + 1,
+    transaction = pg_current_xact_id()
+  from applied r
+  where actor.ctid = r.place
+),
+${when(remembers, rememberedPart)}
+recorded as (
+  insert into event (kind, key, version, type, schema, data, correlation_id, causation_id,
+    principal, at)
+  select r.kind, r.key, r.version + e.place, e.type, e.schema, e.data, e.correlation, e.causation,
+    e.principal, r.at
+  from applied r cross join lateral rows from (jsonb_to_recordset(r.events) as (
+    type text, schema smallint, data jsonb, correlation uuid, causation uuid, principal text
+  )) with ordinality as e(type, schema, data, correlation, causation, principal, place)
+)
+select r.n, ${remembers ? "duplicate.replies" : "null"} as replies,
+  pg_current_xact_id_if_assigned()::text as transaction,
+  case
+    when applied.n is not null then 'ok'
+    ${when(remembers, "when duplicate.n is not null then 'duplicate'")}
+    ${when(verifies, "when not r.writes and r.revision = coalesce(stands.revision, 0) then 'ok'")}
+    else 'conflict'
+  end as outcome
+from request r
+left join applied on applied.n = r.n
+${when(remembers, "left join duplicate on duplicate.n = r.n")}
+${when(verifies, standsPart)}`;
+}
+
+// After all locks are taken: then no two batches can wait for each other in a circle.
+function createdPart(verifies: boolean): string {
+  return `
 created as (
   insert into actor (kind, key, version, revision, transaction)
   select r.kind, r.key, r.version + jsonb_array_length(r.events), 1, pg_current_xact_id()
   from request r
-  where r.writes and r.revision = 0 and (select count(*) from locked) >= 0
+  where r.revision = 0 and (select count(*) from locked) >= 0 ${verifies ? "and r.writes" : ""}
   on conflict (kind, key) do nothing
   returning kind, key
-),
+),`;
+}
+
+const duplicatePart = `
 duplicate as materialized (
   select r.n, jsonb_agg(jsonb_build_object('principalId', known.principal,
     'key', known.idempotency_key, 'requestHash', known.request_hash, 'outcome', known.outcome)
@@ -58,45 +129,17 @@ duplicate as materialized (
   ) known
   where r.revision > 0
   group by r.n
-),
-applied as materialized (
-  select r.*, locked.place
-  from request r left join locked on locked.n = r.n
-  where r.n not in (select n from duplicate)
-    and (locked.n is not null or (r.kind, r.key) in (select kind, key from created))
-),
-advanced as (
-  update actor
-  set version = r.version + jsonb_array_length(r.events), revision = r.revision + 1,
-    transaction = pg_current_xact_id()
-  from applied r
-  where actor.ctid = r.place
-),
-recorded as (
-  insert into event (kind, key, version, type, schema, data, correlation_id, causation_id,
-    principal, at)
-  select r.kind, r.key, r.version + e.place, e.type, e.schema, e.data, e.correlation, e.causation,
-    e.principal, r.at
-  from applied r cross join lateral rows from (jsonb_to_recordset(r.events) as (
-    type text, schema smallint, data jsonb, correlation uuid, causation uuid, principal text
-  )) with ordinality as e(type, schema, data, correlation, causation, principal, place)
-),
+),`;
+
+const rememberedPart = `
 remembered as (
   insert into reply (kind, key, principal, idempotency_key, request_hash, outcome, at)
   select r.kind, r.key, k.principal, k.key, k.hash, k.outcome, r.at
   from applied r cross join lateral jsonb_to_recordset(r.replies) as k(
     principal text, key text, hash text, outcome jsonb)
-)
-select r.n, duplicate.replies, pg_current_xact_id_if_assigned()::text as transaction,
-  case
-    when duplicate.n is not null then 'duplicate'
-    when r.writes and applied.n is not null then 'ok'
-    when not r.writes and r.revision = coalesce(stands.revision, 0) then 'ok'
-    else 'conflict'
-  end as outcome
-from request r
-left join applied on applied.n = r.n
-left join duplicate on duplicate.n = r.n
+),`;
+
+const standsPart = `
 left join lateral (
   select actor.revision from actor
   where not r.writes and actor.kind = r.kind and actor.key = r.key

@@ -15,14 +15,14 @@ import type { Committer } from "./committer.ts";
 import { type Address, addressText } from "./envelope.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { HandledMessage, Observe } from "./observe.ts";
-import type {
-  Commit,
-  CommitOutcome,
-  Loaded,
-  LoadRequest,
-  RememberedReply,
-  Snapshot,
-  Store,
+import {
+  type CommitOutcome,
+  isWriting,
+  type Loaded,
+  type LoadRequest,
+  type RememberedReply,
+  type Snapshot,
+  type Store,
 } from "./store.ts";
 import {
   type AnyAggregate,
@@ -490,10 +490,6 @@ export class Activation {
       return undefined;
     }
   }
-}
-
-function isWriting({ events, replies }: Commit): boolean {
-  return events.length > 0 || replies.length > 0;
 }
 
 /** What was in the way of a commit may have been itself, and now nobody can look. */

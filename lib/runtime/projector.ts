@@ -156,12 +156,13 @@ export class Projector<Transaction> implements AsyncDisposable {
     const { env } = this.#options;
     const stopped = this.#stopped.signal;
     const until = env.monotonic() + ms;
-    while (!isOver() && !stopped.aborted && env.monotonic() < until) {
+    for (let left = ms; left > 0; left = until - env.monotonic()) {
+      if (isOver() || stopped.aborted) return;
       const nudged = new AbortController();
       this.#nudge = () => nudged.abort();
       const signal = AbortSignal.any([nudged.signal, stopped]);
       try {
-        await env.sleep(until - env.monotonic(), signal);
+        await env.sleep(left, signal);
       } catch (reason) {
         if (reason !== signal.reason) throw reason;
       } finally {

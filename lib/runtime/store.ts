@@ -72,6 +72,11 @@ export interface Commit {
   readonly replies: readonly RememberedReply[];
 }
 
+/** Whether there is anything to apply; other commits only verify. */
+export function isWriting({ events, replies }: Commit): boolean {
+  return events.length > 0 || replies.length > 0;
+}
+
 export type CommitOutcome =
   /** Durable. `transaction` is where feeds will meet it; the token of the write. */
   | { readonly is: "ok"; readonly transaction: string }
