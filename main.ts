@@ -25,11 +25,14 @@ import {
   DatabaseUnusable,
   openDatabase,
 } from "./lib/postgres/database.ts";
+import { PostgresDeadLetters } from "./lib/postgres/dead_letters.ts";
 import { PostgresEventStore } from "./lib/postgres/event_store.ts";
 import { migrateToLatest, UnknownMigrations } from "./lib/postgres/migrate.ts";
+import { PostgresOutbox } from "./lib/postgres/outbox.ts";
 import { PostgresProjectionStore } from "./lib/postgres/projection_store.ts";
 import { startHousekeeping } from "./lib/runtime/housekeeping.ts";
 import type { Observe } from "./lib/runtime/observe.ts";
+import { OutboxRelay } from "./lib/runtime/outbox_relay.ts";
 import { Projector } from "./lib/runtime/projector.ts";
 import { ActorSystem } from "./lib/runtime/system.ts";
 import { shutdownRequested } from "./lib/signals.ts";
@@ -71,6 +74,7 @@ export async function startService(
   const observers = [logObserver(log), otelObserver(env)].filter((tell) => tell !== undefined);
   const observe: Observe = (event) => {
     if (event.type === "commit" && event.events > 0) projector.wake();
+    if (event.type === "told") relay.announce(event.to);
     for (const tell of observers) tell(event);
   };
   const { replyRetentionMs } = limits;
@@ -82,6 +86,8 @@ export async function startService(
     new ActorSystem({ env, store, observe, limits: { ...limits, residentMax } }),
   );
   system.host(LiveEvent);
+  const outbox = new PostgresOutbox(database.db);
+  const relay = starting.use(new OutboxRelay({ outbox, system, env, observe }));
 
   const parseBody = bodyParser(limits.bodyBytesMax);
   const isTraced = isTelemetryOn();
@@ -90,6 +96,7 @@ export async function startService(
     store,
     db: database.db.$extendTables<LiveEventTables>(),
     listing: projector,
+    deadLetters: new PostgresDeadLetters(database.db),
     parseBody,
     consistencyWaitMs: limits.consistencyWaitMs,
     authentication: {

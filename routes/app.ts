@@ -7,10 +7,11 @@ import { Hono } from "hono";
 import { authenticated, type AuthenticationOptions, type CallerEnv } from "../lib/http/caller.ts";
 import { problemForError, problemForUnrouted, type ReportBug } from "../lib/http/problem.ts";
 import { routed } from "../lib/http/routed.ts";
+import { type DeadLetterOptions, deadLetters } from "./dead_letters.ts";
 import { health, type Readiness } from "./health.ts";
 import { type LiveEventOptions, liveEvents } from "./live_events.ts";
 
-export interface AppOptions extends LiveEventOptions {
+export interface AppOptions extends LiveEventOptions, DeadLetterOptions {
   readonly authentication: AuthenticationOptions;
   readonly readiness: () => Promise<Readiness>;
   readonly reportBug: ReportBug;
@@ -28,5 +29,6 @@ export function app(options: AppOptions): Hono<CallerEnv> {
   root.route("/health", health(options.readiness));
   root.use("/api/*", authenticated(options.authentication));
   root.route("/api/v1", liveEvents(options));
+  root.route("/api/v1/dead-letters", deadLetters(options));
   return root;
 }

@@ -6,21 +6,24 @@
  *
  * @module
  */
+import type { Env } from "../env.ts";
 import { PoisonFault } from "../fault.ts";
 import { type Address, addressText } from "../runtime/envelope.ts";
-import type {
-  Commit,
-  CommitOutcome,
-  FeedEvent,
-  FeedPage,
-  FeedQuery,
-  Loaded,
-  LoadRequest,
-  RememberedReply,
-  Snapshot,
-  Store,
-  StoredEvent,
+import {
+  type Commit,
+  type CommitOutcome,
+  type FeedEvent,
+  type FeedPage,
+  type FeedQuery,
+  isWriting,
+  type Loaded,
+  type LoadRequest,
+  type RememberedReply,
+  type Snapshot,
+  type Store,
+  type StoredEvent,
 } from "../runtime/store.ts";
+import { MemoryOutbox } from "./outbox.ts";
 
 interface Actor {
   readonly events: StoredEvent[];
@@ -33,7 +36,17 @@ interface Actor {
 export class MemoryStore implements Store {
   readonly #actors = new Map<string, Actor>();
   readonly #feed: FeedEvent[] = [];
+  readonly outbox: MemoryOutbox;
   #transaction = 0;
+
+  constructor(env: Pick<Env, "now">) {
+    this.outbox = new MemoryOutbox(env, (address) => {
+      const actor = this.#actorAt(address);
+      actor.revision++;
+      actor.transaction = ++this.#transaction;
+      this.#actors.set(addressText(address), actor);
+    });
+  }
 
   async load(requests: readonly LoadRequest[]): Promise<readonly Loaded[]> {
     await null;
@@ -124,16 +137,19 @@ export class MemoryStore implements Store {
   }
 
   #apply(commit: Commit): CommitOutcome {
-    const { address, revision, events, replies, at } = commit;
-    const actor: Actor = this.#actors.get(addressText(address)) ??
-      { events: [], replies: new Map(), revision: 0, transaction: 0 };
+    const { address, revision, events, replies, at, messages = [], consumed = [] } = commit;
+    const actor = this.#actorAt(address);
+    const gone = this.outbox.gone(address, consumed);
+    if (gone.length > 0) return { is: "consumed", gone };
     if (actor.revision !== revision) return { is: "conflict" };
     const known = replies.flatMap((reply) => actor.replies.get(replyKey(reply)) ?? []);
     if (known.length > 0) {
       return { is: "duplicate", replies: copied(known.map(({ reply }) => reply)) };
     }
     const transaction = String(this.#transaction);
-    if (events.length === 0 && replies.length === 0) return { is: "ok", transaction };
+    if (!isWriting(commit)) return { is: "ok", transaction };
+    this.outbox.take(consumed);
+    this.outbox.add(copied(messages), at);
     for (const event of events) {
       const stored = copied({ ...event, version: actor.events.length + 1, at });
       actor.events.push(stored);
@@ -145,6 +161,11 @@ export class MemoryStore implements Store {
     actor.transaction = this.#transaction;
     this.#actors.set(addressText(address), actor);
     return { is: "ok", transaction };
+  }
+
+  #actorAt(address: Address): Actor {
+    return this.#actors.get(addressText(address)) ??
+      { events: [], replies: new Map(), revision: 0, transaction: 0 };
   }
 }
 
@@ -158,8 +179,8 @@ function replyKey({ principalId, key }: RememberedReply): string {
 }
 
 /** Postgres cannot keep U+0000 in a jsonb; a store that could would hide that. */
-function refusePoison({ events, replies }: Commit): void {
-  if (jsonOf([events, replies]).includes("\\u0000")) {
+function refusePoison({ events, replies, messages }: Commit): void {
+  if (jsonOf([events, replies, messages]).includes("\\u0000")) {
     throw new PoisonFault("Cannot store the character U+0000");
   }
 }

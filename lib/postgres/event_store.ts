@@ -24,8 +24,9 @@ import type { Tables } from "./tables.ts";
 
 interface CommitRow {
   readonly n: number;
-  readonly outcome: "ok" | "conflict" | "duplicate";
+  readonly outcome: "ok" | "conflict" | "duplicate" | "consumed";
   readonly replies: readonly RememberedReply[] | null;
+  readonly gone: readonly number[] | null;
   readonly transaction: string | null;
 }
 
@@ -237,6 +238,8 @@ function needsOf(batch: readonly Commit[]): BatchNeeds {
     creates: batch.some((commit) => commit.revision === 0 && isWriting(commit)),
     remembers: batch.some(({ replies }) => replies.length > 0),
     verifies: batch.some((commit) => !isWriting(commit)),
+    tells: batch.some(({ messages }) => messages !== undefined),
+    consumes: batch.some(({ consumed }) => consumed !== undefined),
   };
 }
 
@@ -254,7 +257,8 @@ function inOrder(a: Address, b: Address): number {
   return a.key < b.key ? -1 : 1;
 }
 
-function commitRequest(n: number, { address, revision, version, at, events, replies }: Commit) {
+function commitRequest(n: number, commit: Commit) {
+  const { address, revision, version, at, events, replies, messages, consumed } = commit;
   return {
     n,
     kind: address.kind,
@@ -276,15 +280,31 @@ function commitRequest(n: number, { address, revision, version, at, events, repl
       hash: reply.requestHash,
       outcome: reply.outcome,
     })),
+    // Left out where there are none: most turns neither tell nor were told anything.
+    messages: messages?.map((message) => ({
+      kind: message.to.kind,
+      key: message.to.key,
+      id: message.messageId,
+      schema: message.schema,
+      command: message.command,
+      correlation: message.correlationId,
+      causation: message.causationId,
+      principal: message.principal,
+      trace: message.traceparent,
+      delay: message.delayMs,
+    })),
+    consumed,
   };
 }
 
-function commitOutcome({ outcome, replies, transaction }: CommitRow): CommitOutcome {
+function commitOutcome({ outcome, replies, gone, transaction }: CommitRow): CommitOutcome {
   switch (outcome) {
     case "ok":
       return { is: "ok", transaction: transaction ?? "0" };
     case "duplicate":
       return { is: "duplicate", replies: replies ?? [] };
+    case "consumed":
+      return { is: "consumed", gone: gone ?? [] };
     case "conflict":
       return { is: "conflict" };
   }

@@ -10,6 +10,18 @@ interface OfActor {
   key: string;
 }
 
+interface OfMessage extends OfActor {
+  position: Int8;
+  message_id: string;
+  schema: number;
+  command: unknown;
+  correlation_id: string;
+  causation_id: string;
+  principal: unknown;
+  traceparent: string | null;
+  at: Date;
+}
+
 export interface Tables {
   actor: OfActor & { version: Int8; revision: Int8; transaction: TransactionId };
   event: OfActor & {
@@ -37,5 +49,23 @@ export interface Tables {
     transaction: TransactionId;
     position: Int8;
     through: TransactionId;
+  };
+  outbox: OfMessage & { available_at: Date };
+  lane: OfActor & {
+    token: Int8;
+    lease_until: Date;
+    next_at: Date;
+    attempts: number;
+    error: string | null;
+    parked_at: Date | null;
+  };
+  dead_letter: OfMessage & { attempts: number; error: string; buried_at: Date };
+  audit: {
+    id: Generated<Int8>;
+    at: Generated<Date>;
+    principal: string;
+    act: string;
+    subject: string;
+    detail: unknown;
   };
 }

@@ -16,6 +16,7 @@ import { type Address, addressText } from "./envelope.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { HandledMessage, Observe } from "./observe.ts";
 import {
+  type Commit,
   type CommitOutcome,
   isWriting,
   type Loaded,
@@ -25,6 +26,7 @@ import {
   type Store,
 } from "./store.ts";
 import {
+  AlreadyHandled,
   type AnyAggregate,
   decideTurn,
   isWrittenIn,
@@ -258,7 +260,7 @@ export class Activation {
     if (this.#exclusiveTurnsLeft > 0) return await this.#attemptExclusively(letters);
     const { env, committer } = this.#context;
     const sentAt = env.monotonic();
-    const turn = decideTurn(this.#aggregate, this.address, this.#loaded(), letters, env.now());
+    const turn = decideTurn(this.#aggregate, this.address, this.#loaded(), letters, env);
     if (this.#needsNoCommit(turn)) return this.#adopt(turn, this.#loaded().transaction);
     const outcome = await committer.commit(turn.commit);
     if (outcome.is === "conflict") return await this.#afterConflict(turn, letters);
@@ -299,7 +301,7 @@ export class Activation {
     const decide = (caughtUp: Loaded) => {
       if (caughtUp.events.length > 0) this.#exclusiveTurnsLeft = EXCLUSIVE_TURNS;
       pending = this.#catchUp(caughtUp, pending);
-      turn = decideTurn(this.#aggregate, this.address, this.#loaded(), pending, env.now());
+      turn = decideTurn(this.#aggregate, this.address, this.#loaded(), pending, env);
       return turn.commit;
     };
     const outcome = await retryTransient(
@@ -330,6 +332,8 @@ export class Activation {
         return letters;
       case "duplicate":
         return letters.filter((letter) => !this.#answerFrom(outcome.replies, letter));
+      case "consumed":
+        return this.#handledElsewhere(letters, new Set(outcome.gone));
       case "poison":
         return await this.#isolatePoison(letters, outcome.cause);
     }
@@ -346,8 +350,14 @@ export class Activation {
     };
     this.#standing = standing;
     for (const verdict of verdicts) this.#tell(verdict, standing.transaction);
+    this.#announce(commit);
     this.#keepSnapshotIfDue();
     return [];
+  }
+
+  #announce({ messages = [] }: Commit): void {
+    const to = messages.filter(({ delayMs }) => delayMs === 0).map(({ to }) => to);
+    if (to.length > 0) this.#context.observe({ type: "told", to });
   }
 
   /** Moves the standing to what the store knows; answers the letters found to be applied already. */
@@ -362,6 +372,7 @@ export class Activation {
     // All verdicts of the turn stand, those without events as well: decided anew,
     // they would come behind messages that their senders sent later.
     for (const verdict of unheard.verdicts) this.#tell(verdict, transaction);
+    this.#announce(unheard.commit);
     return letters.filter(({ isSettled }) => !isSettled);
   }
 
@@ -387,6 +398,21 @@ export class Activation {
     return true;
   }
 
+  /**
+   * Another node has handled some of the messages, or buried them: it has the lane now, and whether
+   * the ones behind them may be handled is its to know.
+   */
+  #handledElsewhere(letters: readonly Letter[], gone: ReadonlySet<number>): readonly Letter[] {
+    for (const letter of letters) {
+      if (letter.delivery === undefined || !gone.has(letter.delivery.position)) continue;
+      letter.delivery.batch.isBroken = true;
+      const { envelope, receivedAt } = letter;
+      this.#settled(letter, { envelope, receivedAt, outcome: "replayed" });
+      letter.reject(new AlreadyHandled());
+    }
+    return letters.filter(({ isSettled }) => !isSettled);
+  }
+
   /** One letter's content spoils the whole turn, so each gets a turn of its own. */
   async #isolatePoison(letters: readonly Letter[], cause: unknown): Promise<readonly Letter[]> {
     if (letters.length === 1) {
@@ -410,6 +436,9 @@ export class Activation {
         this.#resolve(letter, { accepted: false, version, reason, replayed: false });
         break;
       }
+      case "held-back":
+        this.#reject(letter, heldBack());
+        break;
       case "defect":
         this.#defect = verdict;
         this.#reject(letter, verdict.error);
@@ -429,6 +458,7 @@ export class Activation {
 
   #reject(letter: Letter, error: unknown): void {
     if (letter.isSettled) return;
+    if (letter.delivery !== undefined) letter.delivery.batch.isBroken = true;
     this.#settled(letter, {
       envelope: letter.envelope,
       receivedAt: letter.receivedAt,
@@ -502,6 +532,11 @@ function asUnknown(fault: TransientFault): TransientFault {
 function poisonOutcome(fault: unknown): CommitOutcome {
   if (!(fault instanceof PoisonFault)) throw fault;
   return { is: "poison", cause: fault };
+}
+
+/** Nothing is in the way any more once whoever brought the messages asks what is left. */
+function heldBack(): TransientFault {
+  return new TransientFault("Held back: one before it was not handled", { retryAfterMs: 0 });
 }
 
 function runningKey({ envelope }: Letter): string {

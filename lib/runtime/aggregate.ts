@@ -6,11 +6,31 @@
  *
  * @module
  */
-import type { Principal } from "./envelope.ts";
+import type { Address, Principal } from "./envelope.ts";
 
-/** What `decide` answers: the events to record, or the rule that said no. */
+/**
+ * A command for another actor, told and not asked: it is recorded together with the events that led
+ * to it, and handled once, whatever crashes in between. Messages from one actor to another are
+ * handled in the order in which they were told.
+ */
+export interface Message {
+  readonly to: Address;
+  /** The `commandSchema` of the aggregate that it is meant for. */
+  readonly schema: number;
+  /** JSON. */
+  readonly command: unknown;
+  /** How long after the decision it is due; others overtake it meanwhile. */
+  readonly delayMs?: number;
+}
+
+/** What `decide` answers: the events to record and what to tell, or the rule that said no. */
 export type Decision<Event, Reason extends string> =
-  | { readonly accepted: true; readonly events: readonly Event[] }
+  | {
+    readonly accepted: true;
+    readonly events: readonly Event[];
+    /** Only beside events: what is told follows from what has happened. */
+    readonly messages?: readonly Message[];
+  }
   | { readonly accepted: false; readonly reason: Reason };
 
 /** What a decision may know beyond state and command. */
@@ -31,6 +51,12 @@ export interface RecordedEvent {
   /** The aggregate's `eventSchema` at the time of writing. */
   readonly schema: number;
   readonly data: unknown;
+}
+
+/** A command as it lies in the outbox, written perhaps by an older release. */
+export interface ToldCommand {
+  readonly schema: number;
+  readonly command: unknown;
 }
 
 /** How a state is written down and read back. */
@@ -56,6 +82,17 @@ export interface Aggregate<
   readonly eventSchema?: number;
   /** Brings the data of an older event to today's form, before `Event` parses it. */
   upcast?(recorded: RecordedEvent): unknown;
+  /** Checks what others tell; an aggregate without it can only be asked. */
+  readonly Command?: Parser<Command>;
+  /** The schema version written beside each command told to it; 1 unless they were ever reshaped. */
+  readonly commandSchema?: number;
+  /** Brings a command told under an older schema to today's form, before `Command` parses it. */
+  upcastCommand?(told: ToldCommand): unknown;
+  /**
+   * What becomes of the messages behind one that could not be handled: they pass it, or their lane is
+   * parked until an operator has seen to it. "pass" unless said.
+   */
+  readonly afterBurial?: "pass" | "park";
   readonly initial: State;
   /** Pure and synchronous. */
   decide(state: State, command: Command, context: DecisionContext): Decision<Event, Reason>;
@@ -70,4 +107,19 @@ export function accept<Event>(...events: readonly Event[]): Decision<Event, neve
 
 export function reject<Reason extends string>(reason: Reason): Decision<never, Reason> {
   return { accepted: false, reason };
+}
+
+/** A message that gives `command` to the actor `key` of `aggregate`. */
+export function tell<Command>(
+  aggregate: {
+    readonly kind: string;
+    readonly Command: Parser<Command>;
+    readonly commandSchema?: number;
+  },
+  key: string,
+  command: NoInfer<Command>,
+  { delayMs = 0 }: { readonly delayMs?: number } = {},
+): Message {
+  const to = { kind: aggregate.kind, key };
+  return { to, schema: aggregate.commandSchema ?? 1, command, ...(delayMs > 0 && { delayMs }) };
 }

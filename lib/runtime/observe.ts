@@ -68,6 +68,35 @@ export type RuntimeEvent =
     readonly durationMs: number;
   }
   | { readonly type: "projection-failed"; readonly projection: string; readonly error: unknown }
+  /** Messages were committed that are due at once. */
+  | { readonly type: "told"; readonly to: readonly Address[] }
+  | { readonly type: "delivered"; readonly address: Address; readonly messages: number }
+  | {
+    readonly type: "delivery-failed";
+    readonly address: Address;
+    readonly messageId: string;
+    readonly attempts: number;
+    readonly error: unknown;
+    readonly retryInMs: number;
+  }
+  | {
+    readonly type: "buried";
+    readonly address: Address;
+    readonly messageId: string;
+    readonly attempts: number;
+    readonly error: unknown;
+  }
+  | {
+    readonly type: "outbox-depth";
+    readonly due: number;
+    readonly oldestMs: number;
+    readonly dead: number;
+  }
+  | {
+    readonly type: "relay-failed";
+    readonly task: "claim" | "settle" | "sweep" | "depth";
+    readonly error: unknown;
+  }
   | { readonly type: "maintenance-failed"; readonly task: string; readonly error: unknown };
 
 /** Must not throw, and must be quick: it is called between turns. */

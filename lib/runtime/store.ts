@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { Address } from "./envelope.ts";
+import type { Address, Principal } from "./envelope.ts";
 
 export interface NewEvent {
   readonly type: string;
@@ -60,7 +60,25 @@ export interface RememberedReply {
   readonly outcome: unknown;
 }
 
-/** The result of one turn: applied whole, or not at all. Without events and replies it only verifies. */
+/** A command for another actor, on its way into the outbox. */
+export interface NewMessage {
+  readonly messageId: string;
+  readonly to: Address;
+  readonly schema: number;
+  readonly command: unknown;
+  readonly correlationId: string;
+  /** The id of the message that led to this one. */
+  readonly causationId: string;
+  readonly principal: Principal;
+  /** How long after the commit's `at` it is due. */
+  readonly delayMs: number;
+  readonly traceparent?: string;
+}
+
+/**
+ * The result of one turn: applied whole, or not at all. Without events, replies and consumed messages
+ * it only verifies.
+ */
 export interface Commit {
   readonly address: Address;
   /** The fence: applied only if the actor still stands at this revision. */
@@ -70,11 +88,15 @@ export interface Commit {
   readonly at: number;
   readonly events: readonly NewEvent[];
   readonly replies: readonly RememberedReply[];
+  /** What goes into the outbox, in the order in which each target is to have it. */
+  readonly messages?: readonly NewMessage[];
+  /** Positions in the outbox of the messages to this actor that the turn has handled. */
+  readonly consumed?: readonly number[];
 }
 
 /** Whether there is anything to apply; other commits only verify. */
-export function isWriting({ events, replies }: Commit): boolean {
-  return events.length > 0 || replies.length > 0;
+export function isWriting({ events, replies, consumed = [] }: Commit): boolean {
+  return events.length > 0 || replies.length > 0 || consumed.length > 0;
 }
 
 export type CommitOutcome =
@@ -84,6 +106,11 @@ export type CommitOutcome =
   | { readonly is: "conflict" }
   /** Some of its keys were answered before, with these replies; nothing of it was applied. */
   | { readonly is: "duplicate"; readonly replies: readonly RememberedReply[] }
+  /**
+   * The outbox has some of the consumed messages no more: they were handled, or buried, before.
+   * Nothing of the commit was applied.
+   */
+  | { readonly is: "consumed"; readonly gone: readonly number[] }
   /** The store can never take this content. */
   | { readonly is: "poison"; readonly cause: unknown };
 

@@ -11,8 +11,9 @@ import { Batcher } from "./batcher.ts";
 import { Committer, type CommitterLimits } from "./committer.ts";
 import { type Address, addressText, type Cause } from "./envelope.ts";
 import type { Observe } from "./observe.ts";
+import type { OutboxMessage } from "./outbox.ts";
 import type { Snapshot, Store } from "./store.ts";
-import type { Accepted, AnyAggregate, Letter, Outcome } from "./turn.ts";
+import type { Accepted, AnyAggregate, DeliveryBatch, Letter, Outcome } from "./turn.ts";
 
 export interface SystemLimits extends HostingLimits, CommitterLimits {
   /** Actors of one loading query. */
@@ -116,6 +117,11 @@ export class ActorSystem implements AsyncDisposable {
     this.#hosted.set(aggregate.kind, aggregate);
   }
 
+  /** Whether actors of that kind are to hear nothing more after a message was buried. */
+  parks(kind: string): boolean {
+    return this.#hosted.get(kind)?.afterBurial === "park";
+  }
+
   /**
    * Delivers `command` to one actor, activating it if need be, and resolves once the decision is
    * durable, or confirmed if it was a refusal. Commands from one sender are decided in their order.
@@ -135,7 +141,10 @@ export class ActorSystem implements AsyncDisposable {
   ): Promise<Outcome<Answer, Reason>> {
     // The letter forgets the aggregate's types; what comes back is what its own
     // `decide` and `answer` made, which is what this signature says.
-    const outcome = this.#deliver(aggregate.kind, key, command, cause, false, answer);
+    const outcome = this.#deliver(aggregate.kind, key, command, cause, {
+      isInspection: false,
+      answer,
+    });
     return outcome as Promise<Outcome<Answer, Reason>>;
   }
 
@@ -164,10 +173,30 @@ export class ActorSystem implements AsyncDisposable {
     const look = ({ state, version }: Accepted<State, Event>) => view(state, version);
     // Reading twice is no harm, so there is nothing to remember.
     const { idempotency: _, ...plain } = cause;
-    const outcome = await this.#deliver(aggregate.kind, key, undefined, plain, true, look);
+    const outcome = await this.#deliver(aggregate.kind, key, undefined, plain, {
+      isInspection: true,
+      answer: look,
+    });
     if (!outcome.accepted) throw new Error(`An inspection was refused: ${outcome.reason}`);
     const { answer, version, transaction } = outcome;
     return { view: answer as View, version, transaction };
+  }
+
+  /**
+   * Brings a message out of the outbox to its actor; resolves once it is handled for good, be it
+   * accepted or refused. Those of one batch have to be brought in their order.
+   *
+   * @throws {TransientFault} like `ask`, or because one of its batch before it was not handled; an
+   * `AlreadyHandled` where another node was first; anything else is a defect.
+   */
+  async deliver(message: OutboxMessage, batch: DeliveryBatch, deadline: number): Promise<void> {
+    const { to, command, position, schema, at: _, ...cause } = message;
+    const delivery = { position, schema, batch };
+    await this.#deliver(to.kind, to.key, command, { ...cause, deadline }, {
+      isInspection: false,
+      answer: () => null,
+      delivery,
+    });
   }
 
   /**
@@ -189,8 +218,7 @@ export class ActorSystem implements AsyncDisposable {
     key: string,
     command: unknown,
     cause: Cause,
-    isInspection: boolean,
-    answer: Letter["answer"],
+    kindOfLetter: Pick<Letter, "isInspection" | "answer" | "delivery">,
   ): Promise<Outcome> {
     if (this.#stopped.signal.aborted) {
       return Promise.reject(new TransientFault("Cannot deliver: the system is stopping"));
@@ -199,9 +227,8 @@ export class ActorSystem implements AsyncDisposable {
     const activation = this.#activationOf(address);
     return new Promise((resolve, reject) => {
       activation.deliver({
+        ...kindOfLetter,
         envelope: { ...cause, address, command },
-        isInspection,
-        answer,
         receivedAt: this.#env.monotonic(),
         resolve,
         reject,

@@ -5,9 +5,10 @@
  *
  * @module
  */
-import type { Aggregate } from "./aggregate.ts";
+import type { Env } from "../env.ts";
+import type { Aggregate, Decision, Message } from "./aggregate.ts";
 import type { Address, Envelope } from "./envelope.ts";
-import type { Commit, NewEvent, RememberedReply, StoredEvent } from "./store.ts";
+import type { Commit, NewEvent, NewMessage, RememberedReply, StoredEvent } from "./store.ts";
 
 /** An aggregate whose types the runtime does not need to know. */
 export type AnyAggregate = Aggregate<unknown, unknown, { readonly type: string }, string>;
@@ -45,9 +46,25 @@ export type Outcome<Answer = unknown, Reason extends string = string> =
     readonly replayed: boolean;
   };
 
+/** What a letter out of the outbox brings along. */
+export interface Delivery {
+  readonly position: number;
+  /** Under which schema the command was told. */
+  readonly schema: number;
+  /** The messages of its lane that were brought together; they are handled in order or not at all. */
+  readonly batch: DeliveryBatch;
+}
+
+export interface DeliveryBatch {
+  /** One of its messages was not handled: those behind it are left for later. */
+  isBroken: boolean;
+}
+
 /** A message in a mailbox, and the way back to its sender. */
 export interface Letter {
   readonly envelope: Envelope;
+  /** Only for what comes out of the outbox. */
+  readonly delivery?: Delivery;
   /** Inspections read the state in the order of the mailbox; all other letters are commands. */
   readonly isInspection: boolean;
   answer(accepted: Accepted<unknown, { readonly type: string }>): unknown;
@@ -57,6 +74,11 @@ export interface Letter {
   readonly reject: (error: unknown) => void;
   /** Once it is, whatever fails later in the same turn is none of its business. */
   isSettled: boolean;
+}
+
+/** What becomes of a letter out of the outbox that another node was first with. */
+export class AlreadyHandled extends Error {
+  override readonly name = "AlreadyHandled";
 }
 
 /** Where an actor stands, durably. */
@@ -80,7 +102,9 @@ export type Verdict =
     readonly version: number;
     readonly reason: string;
   }
-  | { readonly is: "defect"; readonly letter: Letter; readonly error: unknown };
+  | { readonly is: "defect"; readonly letter: Letter; readonly error: unknown }
+  /** A message before it in its lane was not handled. */
+  | { readonly is: "held-back"; readonly letter: Letter };
 
 export interface Turn {
   readonly verdicts: readonly Verdict[];
@@ -96,30 +120,55 @@ export function decideTurn(
   address: Address,
   standing: Standing,
   letters: readonly Letter[],
-  at: number,
+  env: Pick<Env, "now" | "uuid">,
 ): Turn {
+  const at = env.now();
   const verdicts: Verdict[] = [];
   const events: NewEvent[] = [];
   const replies: RememberedReply[] = [];
+  const messages: NewMessage[] = [];
+  const consumed: number[] = [];
+  const broken = new Set<DeliveryBatch>();
   let { state, version } = standing;
   for (const letter of letters) {
+    const { delivery } = letter;
+    if (delivery !== undefined && (delivery.batch.isBroken || broken.has(delivery.batch))) {
+      verdicts.push({ is: "held-back", letter });
+      continue;
+    }
     const step = decideLetter(aggregate, letter, state, version, at);
     verdicts.push(step.verdict);
     if (step.events.length > 0) {
       for (const event of step.events) events.push(caused(event, letter, aggregate));
+      for (const message of step.messages) messages.push(told(message, letter, env.uuid()));
       state = step.state;
       version += step.events.length;
+    }
+    if (delivery !== undefined) {
+      if (step.verdict.is === "defect") broken.add(delivery.batch);
+      else consumed.push(delivery.position);
     }
     const reply = replyTo(step.verdict, version);
     if (reply !== undefined) replies.push(reply);
   }
   const { revision, version: before } = standing;
-  return { verdicts, state, commit: { address, revision, version: before, at, events, replies } };
+  const commit: Commit = {
+    address,
+    revision,
+    version: before,
+    at,
+    events,
+    replies,
+    ...(messages.length > 0 && { messages }),
+    ...(consumed.length > 0 && { consumed }),
+  };
+  return { verdicts, state, commit };
 }
 
 interface Step {
   readonly verdict: Verdict;
   readonly events: readonly { readonly type: string }[];
+  readonly messages: readonly Message[];
   readonly state: unknown;
 }
 
@@ -131,32 +180,69 @@ function decideLetter(
   at: number,
 ): Step {
   const refused = (reason: string): Step => {
-    return { verdict: { is: "rejected", letter, version, reason }, events: [], state };
+    return { ...nothing, verdict: { is: "rejected", letter, version, reason }, state };
   };
-  const { command, principal, expectedVersion } = letter.envelope;
+  const { principal, expectedVersion } = letter.envelope;
   // A defect is the letter's own: what the others of this turn are told does not change.
   try {
-    if (letter.isInspection) return accepted(letter, state, version, []);
+    if (letter.isInspection) return accepted(letter, state, version, nothing);
     if (expectedVersion !== undefined && expectedVersion !== version) {
       return refused("version-mismatch");
     }
-    const decision = aggregate.decide(state, command, { at, principal });
+    const decision = aggregate.decide(state, commandIn(letter, aggregate), { at, principal });
     if (!decision.accepted) return refused(decision.reason);
+    refuseBareMessages(decision);
     const after = decision.events.reduce((before, event) => aggregate.evolve(before, event), state);
-    return accepted(letter, after, version + decision.events.length, decision.events);
+    return accepted(letter, after, version + decision.events.length, decision);
   } catch (error) {
-    return { verdict: { is: "defect", letter, error }, events: [], state };
+    return { ...nothing, verdict: { is: "defect", letter, error }, state };
   }
+}
+
+const nothing: Pick<Step, "events" | "messages"> = { events: [], messages: [] };
+
+/** What was asked is typed by whoever asked; what was told has been written down in between. */
+function commandIn({ envelope, delivery }: Letter, aggregate: AnyAggregate): unknown {
+  const { command } = envelope;
+  if (delivery === undefined) return command;
+  const { Command, commandSchema = 1 } = aggregate;
+  if (Command === undefined) throw new Error(`Nothing can be told to a ${aggregate.kind}`);
+  const { schema } = delivery;
+  const isOld = schema !== commandSchema && aggregate.upcastCommand !== undefined;
+  return Command.parse(isOld ? aggregate.upcastCommand!({ schema, command }) : command);
+}
+
+/** Events are how a turn is recognised whose answer got lost; without one, it might tell twice. */
+function refuseBareMessages(
+  decision: Extract<Decision<unknown, string>, { accepted: true }>,
+): void {
+  if ((decision.messages?.length ?? 0) === 0 || decision.events.length > 0) return;
+  throw new Error("A decision tells something though nothing has happened");
 }
 
 function accepted(
   letter: Letter,
   state: unknown,
   version: number,
-  events: Step["events"],
+  { events, messages = [] }: Partial<Pick<Step, "messages">> & Pick<Step, "events">,
 ): Step {
   const answer = letter.answer({ state, version, events });
-  return { verdict: { is: "accepted", letter, version, answer }, events, state };
+  return { verdict: { is: "accepted", letter, version, answer }, events, messages, state };
+}
+
+function told({ to, schema, command, delayMs = 0 }: Message, letter: Letter, messageId: string) {
+  const { correlationId, messageId: causationId, principal, traceparent } = letter.envelope;
+  return {
+    messageId,
+    to,
+    schema,
+    command,
+    correlationId,
+    causationId,
+    principal,
+    delayMs,
+    ...(traceparent !== undefined && { traceparent }),
+  };
 }
 
 function caused(
@@ -181,7 +267,8 @@ function caused(
  */
 function replyTo(verdict: Verdict, version: number): RememberedReply | undefined {
   const { idempotency, principal } = verdict.letter.envelope;
-  if (idempotency === undefined || verdict.is === "defect" || version === 0) return undefined;
+  if (idempotency === undefined || version === 0) return undefined;
+  if (verdict.is !== "accepted" && verdict.is !== "rejected") return undefined;
   const outcome = verdict.is === "accepted"
     ? { accepted: true, version: verdict.version, answer: verdict.answer }
     : { accepted: false, version: verdict.version, reason: verdict.reason };

@@ -39,6 +39,14 @@ export function logObserver(log: Log): Observe {
         return log("warn", "commit refused by the store, halved", withoutType(event));
       case "maintenance-failed":
         return log(levelOf(event.error), "maintenance failed", withoutType(event));
+      case "buried": {
+        const { address, ...rest } = withoutType(event);
+        return log("error", "message buried", { actor: address, ...rest });
+      }
+      case "delivery-failed":
+        return log("warn", "message not handled", withoutType(event));
+      case "told":
+      case "relay-failed":
       case "commit-failed":
       case "projection-failed":
       case "mailbox-full":
@@ -72,6 +80,7 @@ function levelOf(error: unknown): LogLevel {
 class Troubles {
   readonly #log: Log;
   #isCommitFailing = false;
+  #isRelayFailing = false;
   readonly #projectionsFailing = new Set<string>();
   /** Whether each overflowing mailbox refused a message since the last turn of its actor. */
   readonly #mailboxes = new Map<string, boolean>();
@@ -86,6 +95,11 @@ class Troubles {
         return this.#commitFailed(event);
       case "commit":
         return this.#committed();
+      case "relay-failed":
+        return this.#relayFailed(event);
+      case "delivered":
+      case "outbox-depth":
+        return this.#relayed();
       case "projection-failed":
         return this.#projectionFailed(event);
       case "projected":
@@ -109,6 +123,18 @@ class Troubles {
     if (!this.#isCommitFailing) return;
     this.#isCommitFailing = false;
     this.#log("info", "commits succeed again");
+  }
+
+  #relayFailed({ task, error }: EventOf<"relay-failed">): void {
+    if (this.#isRelayFailing) return;
+    this.#isRelayFailing = true;
+    this.#log(levelOf(error), "relay fails", { task, error });
+  }
+
+  #relayed(): void {
+    if (!this.#isRelayFailing) return;
+    this.#isRelayFailing = false;
+    this.#log("info", "relay works again");
   }
 
   #projectionFailed({ projection, error }: EventOf<"projection-failed">): void {

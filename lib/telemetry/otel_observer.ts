@@ -7,6 +7,7 @@ import {
   type Attributes,
   type Context,
   type Counter,
+  type Gauge,
   type Histogram,
   type Meter,
   metrics,
@@ -110,6 +111,14 @@ function measuring(meter: Meter): Observe {
         instruments.projectionEvents.add(event.events, of);
         return instruments.projectionDuration.record(seconds(event.durationMs), of);
       }
+      case "delivered":
+        return instruments.deliveries.add(event.messages, kindOf(event));
+      case "outbox-depth":
+        instruments.outboxDue.record(event.due);
+        instruments.outboxAge.record(seconds(event.oldestMs));
+        return instruments.outboxDead.record(event.dead);
+      case "told":
+        return;
       default:
         return instruments.occurrences[event.type].add(1, circumstancesOf(event));
     }
@@ -143,6 +152,8 @@ function instrumentsOf(meter: Meter) {
     histogram(meter, name, { unit, description, bounds: COUNTS });
   const counter = (name: string, unit: string, description: string): Counter =>
     meter.createCounter(name, { unit, description });
+  const gauge = (name: string, unit: string, description: string): Gauge =>
+    meter.createGauge(name, { unit, description });
   return {
     turnDuration: duration("troupe.turn.duration", "Time from the first decision to the replies"),
     turnMessages: size("troupe.turn.messages", "{message}", "Messages decided in one turn"),
@@ -155,6 +166,10 @@ function instrumentsOf(meter: Meter) {
     loadDuration: duration("troupe.load.duration", "Time that one query for actors took"),
     projectionDuration: duration("troupe.projection.duration", "Time to fold one batch of events"),
     projectionEvents: counter("troupe.projection.events", "{event}", "Events folded"),
+    deliveries: counter("troupe.outbox.delivered", "{message}", "Told messages that were handled"),
+    outboxDue: gauge("troupe.outbox.due", "{message}", "Told messages that are due"),
+    outboxAge: gauge("troupe.outbox.age", "s", "How long the oldest of them has been due"),
+    outboxDead: gauge("troupe.outbox.dead", "{message}", "Dead letters"),
     occurrences: {
       "passivated": counter("troupe.passivations", "{actor}", "Actors put out of memory"),
       "restarted": counter("troupe.restarts", "{restart}", "Actors read anew after a failure"),
@@ -168,6 +183,13 @@ function instrumentsOf(meter: Meter) {
       "commit-failed": counter("troupe.commit.failures", "{attempt}", "Attempts that failed"),
       "batch-bisected": counter("troupe.commit.bisections", "{batch}", "Batches halved"),
       "projection-failed": counter("troupe.projection.failures", "{batch}", "Batches not folded"),
+      "delivery-failed": counter(
+        "troupe.outbox.attempts.failed",
+        "{attempt}",
+        "Attempts that failed",
+      ),
+      "buried": counter("troupe.outbox.buried", "{message}", "Messages that became dead letters"),
+      "relay-failed": counter("troupe.outbox.failures", "{task}", "Times the relay met a fault"),
       "maintenance-failed": counter("troupe.maintenance.failures", "{task}", "Tasks that failed"),
     },
   };

@@ -16,10 +16,13 @@ import type { BuggyRequest } from "../../lib/http/problem.ts";
 import { openTokenKey } from "../../lib/http/token_key.ts";
 import { mintToken, type TokenContent, TokenVerifier } from "../../lib/http/tokens.ts";
 import type { Database, Limits } from "../../lib/postgres/database.ts";
+import { PostgresDeadLetters } from "../../lib/postgres/dead_letters.ts";
 import { PostgresEventStore } from "../../lib/postgres/event_store.ts";
 import { migrateToLatest } from "../../lib/postgres/migrate.ts";
+import { PostgresOutbox } from "../../lib/postgres/outbox.ts";
 import { PostgresProjectionStore } from "../../lib/postgres/projection_store.ts";
 import type { RuntimeEvent } from "../../lib/runtime/observe.ts";
+import { OutboxRelay } from "../../lib/runtime/outbox_relay.ts";
 import { Projector } from "../../lib/runtime/projector.ts";
 import { ActorSystem, type SystemLimits } from "../../lib/runtime/system.ts";
 import { migrations } from "../../migrations/all.ts";
@@ -59,6 +62,7 @@ export class Api implements AsyncDisposable {
   readonly observed: RuntimeEvent[] = [];
   readonly #database: Database;
   readonly #projector: Projector<unknown>;
+  readonly #relay: OutboxRelay;
   readonly #env: Env;
   readonly #gates: Gate[] = [];
   #suffix = crypto.randomUUID().slice(0, 8);
@@ -72,15 +76,19 @@ export class Api implements AsyncDisposable {
     const observe = (event: RuntimeEvent) => {
       this.observed.push(event);
       if (event.type === "commit" && event.events > 0) this.#projector.wake();
+      if (event.type === "told") this.#relay.announce(event.to);
     };
     this.#projector = new Projector({ projection, store, env: this.#env, observe });
     this.system = new ActorSystem({ env: this.#env, store: this.store, observe, limits });
     this.system.host(LiveEvent);
+    const outbox = new PostgresOutbox(database.db);
+    this.#relay = new OutboxRelay({ outbox, system: this.system, env: this.#env, observe });
     this.http = app({
       system: this.system,
       store: this.store,
       db: database.db.$extendTables<LiveEventTables>(),
       listing: this.#projector,
+      deadLetters: new PostgresDeadLetters(database.db),
       parseBody: bodyParser(BODY_BYTES_MAX),
       consistencyWaitMs,
       authentication: {
@@ -130,6 +138,7 @@ export class Api implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const gate of this.#gates) gate.release();
+    await this.#relay[Symbol.asyncDispose]();
     await this.system[Symbol.asyncDispose]();
     await this.#projector[Symbol.asyncDispose]();
   }

@@ -1,10 +1,12 @@
-/** The store contract on the embedded database, in memory. */
+/** The contracts of store and outbox on the embedded database, in memory. */
 import type { Database } from "../../../lib/postgres/database.ts";
 import { PostgresEventStore } from "../../../lib/postgres/event_store.ts";
 import { migrateToLatest } from "../../../lib/postgres/migrate.ts";
 import { migrations } from "../../../migrations/all.ts";
+import { outboxContract } from "../../contracts/outbox_contract.ts";
 import { newKind, storeContract } from "../../contracts/store_contract.ts";
 import { openMemoryDatabase } from "../../support/database.ts";
+import { postIn } from "../../support/post.ts";
 
 // To start the engine takes longer than all these tests, so they share one.
 let database: Database;
@@ -22,4 +24,8 @@ Deno.test.afterAll(async () => {
 
 storeContract("embedded Postgres", (test) => async () => {
   await test(new PostgresEventStore(database), newKind());
+});
+
+outboxContract("embedded Postgres", (test) => async () => {
+  await test(postIn(database), newKind());
 });

@@ -99,7 +99,7 @@ Deno.test("a store that lost events is found out, never answered from", async ()
   await using world = new World();
   const node = world.node();
   await Promise.all([node.add("a", 50), node.add("a", 45)]);
-  const emptied = new MemoryStore();
+  const emptied = new MemoryStore(world.env);
   node.store.commit = (batch) => emptied.commit(batch);
   node.store.load = (requests) => emptied.load(requests);
   node.store.commitExclusively = (...exclusive) => emptied.commitExclusively(...exclusive);
@@ -114,7 +114,7 @@ Deno.test("a store that lost events under the row lock is found out as well", as
   await using world = new World();
   const node = world.node();
   await Promise.all([node.add("a", 50), node.add("a", 45)]);
-  const emptied = new MemoryStore();
+  const emptied = new MemoryStore(world.env);
   node.store.commit = (batch) => emptied.commit(batch);
   node.store.commitExclusively = (...exclusive) => emptied.commitExclusively(...exclusive);
   await assert.rejects(node.add("a", 1), /lost events/);

@@ -47,7 +47,10 @@ function add(amount: number, changes: Partial<Envelope> = {}): Letter {
 }
 
 function decide(from: Standing, ...letters: readonly Letter[]) {
-  return decideTurn(counter, address, from, letters, AT);
+  return decideTurn(counter, address, from, letters, {
+    now: () => AT,
+    uuid: () => crypto.randomUUID(),
+  });
 }
 
 function stored(version: number, causationId: string, amount: number): StoredEvent {

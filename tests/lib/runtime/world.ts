@@ -19,11 +19,12 @@ export type Circumstances = Partial<Cause>;
 
 export class World implements AsyncDisposable {
   readonly env: VirtualEnv;
-  readonly store = new MemoryStore();
+  readonly store: MemoryStore;
   readonly #nodes: Node[] = [];
 
   constructor(seed = 1) {
     this.env = new VirtualEnv(seed);
+    this.store = new MemoryStore(this.env);
   }
 
   /** One more node, which reaches the common store through a network of its own. */

@@ -1,0 +1,245 @@
+/**
+ * The outbox and its dead letters without a database, beside a {@linkcode MemoryStore}.
+ *
+ * @module
+ */
+import type { Env } from "../env.ts";
+import { type Address, addressText } from "../runtime/envelope.ts";
+import type {
+  Burial,
+  ClaimedLane,
+  DeadLetter,
+  DeadLetterQuery,
+  DeadLetters,
+  DueCursor,
+  DuePage,
+  Operator,
+  Outbox,
+  OutboxDepth,
+  OutboxMessage,
+  SettledLane,
+} from "../runtime/outbox.ts";
+import type { NewMessage } from "../runtime/store.ts";
+
+interface Waiting {
+  readonly message: OutboxMessage;
+  readonly availableAt: number;
+}
+
+interface Lane {
+  readonly token: number;
+  leaseUntil: number;
+  nextAt: number;
+  attempts: number;
+  isParked: boolean;
+}
+
+export interface AuditEntry {
+  readonly principal: string;
+  readonly act: string;
+  readonly messageId: string;
+}
+
+export class MemoryOutbox implements Outbox, DeadLetters {
+  readonly #env: Pick<Env, "now">;
+  readonly #raiseRevision: (address: Address) => void;
+  /** By position, which is the order of insertion but for what was put back. */
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #lanes = new Map<string, Lane>();
+  readonly #dead = new Map<string, DeadLetter>();
+  readonly audit: AuditEntry[] = [];
+  #position = 0;
+  #token = 0;
+
+  constructor(env: Pick<Env, "now">, raiseRevision: (address: Address) => void) {
+    this.#env = env;
+    this.#raiseRevision = raiseRevision;
+  }
+
+  /** Those of the positions that are not there, or not this actor's. */
+  gone({ kind, key }: Address, positions: readonly number[]): readonly number[] {
+    return positions.filter((position) => {
+      const to = this.#waiting.get(position)?.message.to;
+      return to?.kind !== kind || to.key !== key;
+    });
+  }
+
+  take(positions: readonly number[]): void {
+    for (const position of positions) this.#waiting.delete(position);
+  }
+
+  add(messages: readonly NewMessage[], at: number): void {
+    for (const { delayMs, ...message } of messages) {
+      const position = ++this.#position;
+      this.#waiting.set(position, {
+        message: { ...message, position, at },
+        availableAt: at + delayMs,
+      });
+    }
+  }
+
+  async claim(
+    lanes: readonly Address[],
+    { leaseMs, limit }: { readonly leaseMs: number; readonly limit: number },
+  ): Promise<readonly ClaimedLane[]> {
+    await null;
+    const now = this.#env.now();
+    return lanes.flatMap((address) => {
+      const text = addressText(address);
+      const known = this.#lanes.get(text);
+      const isFree = known === undefined ||
+        known.nextAt <= now && known.leaseUntil <= now && !(known.isParked && this.#hasDead(text));
+      if (!isFree) return [];
+      const attempts = known?.attempts ?? 0;
+      const token = ++this.#token;
+      const lane = { token, leaseUntil: now + leaseMs, nextAt: now, attempts, isParked: false };
+      this.#lanes.set(text, lane);
+      const messages = this.#dueOf(text).slice(0, limit).map(({ message }) => copied(message));
+      return [{ address, token, attempts, messages }];
+    });
+  }
+
+  async settle(lanes: readonly SettledLane[]): Promise<readonly Address[]> {
+    await null;
+    const now = this.#env.now();
+    return lanes.flatMap(({ address, token, pause }) => {
+      const text = addressText(address);
+      const lane = this.#lanes.get(text);
+      if (lane?.token !== token) return [];
+      if (pause !== undefined) {
+        Object.assign(lane, { leaseUntil: now, nextAt: now + pause.ms, attempts: pause.attempts });
+        return [];
+      }
+      lane.leaseUntil = now;
+      if (lane.isParked) return [];
+      this.#lanes.delete(text);
+      return this.#dueOf(text).length > 0 ? [address] : [];
+    });
+  }
+
+  async bury(
+    { address, token, position, attempts, error, isParked }: Burial,
+  ): Promise<boolean> {
+    await null;
+    const now = this.#env.now();
+    const lane = this.#lanes.get(addressText(address));
+    if (lane?.token !== token || lane.leaseUntil <= now) return false;
+    Object.assign(lane, { attempts: 0, isParked });
+    this.#raiseRevision(address);
+    const waiting = this.#waiting.get(position);
+    if (waiting === undefined) return false;
+    this.#waiting.delete(position);
+    const { message } = waiting;
+    this.#dead.set(message.messageId, { ...message, attempts, error, buriedAt: now });
+    return true;
+  }
+
+  async due(after: DueCursor | undefined, limit: number): Promise<DuePage> {
+    await null;
+    const now = this.#env.now();
+    const inOrder = [...this.#waiting.values()].sort((a, b) =>
+      a.availableAt - b.availableAt || a.message.position - b.message.position
+    );
+    const found = inOrder.filter(({ availableAt, message: { position } }) =>
+      availableAt <= now && (after === undefined || availableAt > Number(after.availableAt) ||
+        availableAt === Number(after.availableAt) && position > after.position)
+    ).slice(0, limit);
+    const lanes = new Map(found.map(({ message: { to } }) => [addressText(to), to]));
+    const last = found.length === limit ? found.at(-1) : undefined;
+    const later = inOrder.find(({ availableAt }) => availableAt > now);
+    return {
+      lanes: [...lanes.values()],
+      next: last && { availableAt: String(last.availableAt), position: last.message.position },
+      nextDueMs: later && later.availableAt - now,
+    };
+  }
+
+  async depth(countMax: number): Promise<OutboxDepth> {
+    await null;
+    const now = this.#env.now();
+    const due = [...this.#waiting.values()].map(({ availableAt }) => availableAt)
+      .filter((availableAt) => availableAt <= now);
+    const oldestMs = due.length === 0 ? 0 : now - Math.min(...due);
+    return { due: Math.min(due.length, countMax), oldestMs, dead: this.#dead.size };
+  }
+
+  async list({ kind, key, after = 0, limit }: DeadLetterQuery): Promise<readonly DeadLetter[]> {
+    await null;
+    return this.#deadInOrder().filter(({ to, position }) =>
+      position > after && (kind === undefined || to.kind === kind) &&
+      (key === undefined || to.key === key)
+    ).slice(0, limit).map(copied);
+  }
+
+  async get(messageId: string): Promise<DeadLetter | undefined> {
+    await null;
+    const letter = this.#dead.get(messageId);
+    return letter && copied(letter);
+  }
+
+  async edit(
+    messageId: string,
+    change: { readonly schema: number; readonly command: unknown },
+    operator: Operator,
+  ): Promise<DeadLetter | undefined> {
+    await null;
+    const letter = this.#dead.get(messageId);
+    if (letter === undefined) return undefined;
+    const changed = copied({ ...letter, ...change });
+    this.#dead.set(messageId, changed);
+    this.#record("edit", letter, operator);
+    return copied(changed);
+  }
+
+  async redrive(
+    which: { readonly messageId: string } | { readonly kind: string; readonly limit: number },
+    operator: Operator,
+  ): Promise<readonly DeadLetter[]> {
+    await null;
+    const letters = "messageId" in which
+      ? this.#deadInOrder().filter(({ messageId }) => messageId === which.messageId)
+      : this.#deadInOrder().filter(({ to }) => to.kind === which.kind).slice(0, which.limit);
+    for (const letter of letters) {
+      const { attempts: _, error: __, buriedAt: ___, ...message } = letter;
+      this.#waiting.set(message.position, { message, availableAt: this.#env.now() });
+      this.#seenTo("redrive", letter, operator);
+    }
+    return letters.map(copied);
+  }
+
+  async discard(messageId: string, operator: Operator): Promise<boolean> {
+    await null;
+    const letter = this.#dead.get(messageId);
+    if (letter === undefined) return false;
+    this.#seenTo("discard", letter, operator);
+    return true;
+  }
+
+  #seenTo(act: string, letter: DeadLetter, operator: Operator): void {
+    this.#dead.delete(letter.messageId);
+    this.#record(act, letter, operator);
+  }
+
+  #record(act: string, { messageId }: DeadLetter, { id }: Operator): void {
+    this.audit.push({ principal: id, act: `dead-letter ${act}`, messageId });
+  }
+
+  #hasDead(lane: string): boolean {
+    return [...this.#dead.values()].some(({ to }) => addressText(to) === lane);
+  }
+
+  #deadInOrder(): DeadLetter[] {
+    return [...this.#dead.values()].sort((a, b) => a.position - b.position);
+  }
+
+  #dueOf(lane: string): Waiting[] {
+    const now = this.#env.now();
+    return [...this.#waiting.values()]
+      .filter(({ message, availableAt }) => addressText(message.to) === lane && availableAt <= now)
+      .sort((a, b) => a.message.position - b.message.position);
+  }
+}
+
+function copied<T>(value: T): T {
+  return JSON.parse(JSON.stringify(value)) as T;
+}

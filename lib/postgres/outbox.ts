@@ -1,0 +1,225 @@
+/**
+ * The outbox in Postgres.
+ *
+ * All times are the database's own, so that clocks of nodes do not matter. Rows of `lane` are always
+ * locked in the order of kind and key, so that relays cannot wait for each other in a circle.
+ *
+ * @module
+ */
+import { type Kysely, sql } from "kysely";
+import type { Address, Principal } from "../runtime/envelope.ts";
+import { addressText } from "../runtime/envelope.ts";
+import type {
+  Burial,
+  ClaimedLane,
+  DueCursor,
+  DuePage,
+  Outbox,
+  OutboxDepth,
+  OutboxMessage,
+  SettledLane,
+} from "../runtime/outbox.ts";
+import type { Tables } from "./tables.ts";
+
+type Int8 = number | bigint | string;
+
+export interface MessageRow {
+  readonly kind: string;
+  readonly key: string;
+  readonly position: Int8;
+  readonly message_id: string;
+  readonly schema: number;
+  readonly command: unknown;
+  readonly correlation_id: string;
+  readonly causation_id: string;
+  readonly principal: Principal;
+  readonly traceparent: string | null;
+  readonly at: Date | string;
+}
+
+export class PostgresOutbox implements Outbox {
+  readonly #db: Kysely<Tables>;
+
+  constructor(db: Kysely<Tables>) {
+    this.#db = db;
+  }
+
+  async claim(
+    lanes: readonly Address[],
+    { leaseMs, limit }: { readonly leaseMs: number; readonly limit: number },
+  ): Promise<readonly ClaimedLane[]> {
+    const { rows } = await sql<ClaimRow>`
+      with claimed as (
+        insert into lane as l (kind, key, token, lease_until, next_at, attempts)
+        select r.kind, r.key, nextval('lane_token'), now() + ${leaseMs} * interval '1 ms', now(), 0
+        from jsonb_to_recordset(${asParameter(lanes)}::text::jsonb) as r(kind text, key text)
+        order by r.kind collate "C", r.key collate "C"
+        on conflict (kind, key) do update
+        set token = excluded.token, lease_until = excluded.lease_until, parked_at = null
+        where l.next_at <= now() and l.lease_until <= now() and (
+          l.parked_at is null
+          or not exists (select from dead_letter d where d.kind = l.kind and d.key = l.key)
+        )
+        returning kind, key, token, attempts
+      )
+      select claimed.kind, claimed.key, claimed.token, claimed.attempts, waiting.messages
+      from claimed cross join lateral (
+        select json_agg(m order by m.position) as messages from (
+          select * from outbox o
+          where o.kind = claimed.kind and o.key = claimed.key and o.available_at <= now()
+          order by o.position
+          limit ${limit}
+        ) m
+      ) waiting`.execute(this.#db);
+    return rows.map(({ kind, key, token, attempts, messages }) => ({
+      address: { kind, key },
+      token: Number(token),
+      attempts,
+      messages: (messages ?? []).map(messageOf),
+    }));
+  }
+
+  async settle(lanes: readonly SettledLane[]): Promise<readonly Address[]> {
+    const asked = lanes.map(({ address, token, pause }) => ({ ...address, token, ...pause }))
+      .sort((a, b) => addressText(a) < addressText(b) ? -1 : 1);
+    const { rows } = await sql<Address>`
+      with request as materialized (
+        select r.* from jsonb_to_recordset(${JSON.stringify(asked)}::text::jsonb) as r(
+          kind text, key text, token bigint, ms double precision, attempts integer, error text)
+      ),
+      locked as materialized (
+        select r.*, l.place, l.parked_at
+        from request r cross join lateral (
+          select lane.ctid as place, lane.parked_at from lane
+          where lane.kind = r.kind and lane.key = r.key and lane.token = r.token
+          for update
+        ) l
+      ),
+      freed as (
+        delete from lane using locked
+        where lane.ctid = locked.place and locked.ms is null and lane.parked_at is null
+      ),
+      paused as (
+        update lane set lease_until = now(), error = locked.error, attempts = locked.attempts,
+          next_at = now() + locked.ms * interval '1 ms'
+        from locked where lane.ctid = locked.place and locked.ms is not null
+      ),
+      left_parked as (
+        update lane set lease_until = now()
+        from locked
+        where lane.ctid = locked.place and locked.ms is null and lane.parked_at is not null
+      )
+      select locked.kind, locked.key from locked
+      where locked.ms is null and locked.parked_at is null and exists (
+        select from outbox o
+        where o.kind = locked.kind and o.key = locked.key and o.available_at <= now()
+      )`.execute(this.#db);
+    return rows;
+  }
+
+  async bury(
+    { address: { kind, key }, token, position, attempts, error, isParked }: Burial,
+  ): Promise<boolean> {
+    const { rows } = await sql`
+      with held as (
+        update lane set attempts = 0, error = ${error},
+          parked_at = case when ${isParked}::boolean then now() end
+        where kind = ${kind} and key = ${key} and token = ${token} and lease_until > now()
+        returning kind, key
+      ),
+      fenced as (
+        insert into actor (kind, key, version, revision, transaction)
+        select kind, key, 0, 1, pg_current_xact_id() from held
+        on conflict (kind, key) do update
+        set revision = actor.revision + 1, transaction = excluded.transaction
+        returning kind, key
+      ),
+      taken as (
+        delete from outbox o using fenced f
+        where o.kind = f.kind and o.key = f.key and o.position = ${position}
+        returning o.*
+      )
+      insert into dead_letter (kind, key, position, message_id, schema, command, correlation_id,
+        causation_id, principal, traceparent, at, attempts, error, buried_at)
+      select kind, key, position, message_id, schema, command, correlation_id, causation_id,
+        principal, traceparent, at, ${attempts}::integer, ${error}::text, now()
+      from taken
+      returning position`.execute(this.#db);
+    return rows.length > 0;
+  }
+
+  async due(after: DueCursor | undefined, limit: number): Promise<DuePage> {
+    const { availableAt = "-infinity", position = 0 } = after ?? {};
+    const { rows } = await sql<DueRow>`
+      select next.ms, d.* from (
+        select extract(epoch from min(available_at) - now()) * 1000 as ms
+        from outbox where available_at > now()
+      ) next
+      left join lateral (
+        select o.kind, o.key, o.available_at::text as available_at, o.position from outbox o
+        where o.available_at <= now()
+          and (o.available_at, o.position) > (${availableAt}::timestamptz, ${position}::bigint)
+        order by o.available_at, o.position
+        limit ${limit}
+      ) d on true`.execute(this.#db);
+    const found = rows.filter(({ position }) => position !== null);
+    const lanes = new Map(
+      found.map(({ kind, key }) => [addressText({ kind, key }), { kind, key }]),
+    );
+    const last = found.length === limit ? found.at(-1) : undefined;
+    const ms = rows[0]?.ms;
+    return {
+      lanes: [...lanes.values()],
+      next: last && { availableAt: last.available_at, position: Number(last.position) },
+      nextDueMs: ms === null || ms === undefined ? undefined : Number(ms),
+    };
+  }
+
+  async depth(countMax: number): Promise<OutboxDepth> {
+    const { rows } = await sql<{ due: Int8; oldest_ms: Int8 | null; dead: Int8 }>`
+      select
+        (select count(*) from (
+          select from outbox where available_at <= now() limit ${countMax}) counted) as due,
+        (select extract(epoch from now() - min(available_at)) * 1000 from outbox
+          where available_at <= now()) as oldest_ms,
+        (select count(*) from (select from dead_letter limit ${countMax}) counted) as dead`
+      .execute(this.#db);
+    const { due, oldest_ms, dead } = rows[0]!;
+    return { due: Number(due), oldestMs: Number(oldest_ms ?? 0), dead: Number(dead) };
+  }
+}
+
+interface ClaimRow {
+  readonly kind: string;
+  readonly key: string;
+  readonly token: Int8;
+  readonly attempts: number;
+  readonly messages: readonly MessageRow[] | null;
+}
+
+interface DueRow {
+  readonly ms: Int8 | null;
+  readonly kind: string;
+  readonly key: string;
+  readonly available_at: string;
+  readonly position: Int8 | null;
+}
+
+function asParameter(lanes: readonly Address[]): string {
+  return JSON.stringify(lanes.map(({ kind, key }) => ({ kind, key })));
+}
+
+export function messageOf(row: MessageRow): OutboxMessage {
+  return {
+    position: Number(row.position),
+    messageId: row.message_id,
+    to: { kind: row.kind, key: row.key },
+    schema: row.schema,
+    command: row.command,
+    correlationId: row.correlation_id,
+    causationId: row.causation_id,
+    principal: row.principal,
+    ...(row.traceparent !== null && { traceparent: row.traceparent }),
+    at: new Date(row.at).getTime(),
+  };
+}

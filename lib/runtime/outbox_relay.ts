@@ -1,0 +1,285 @@
+/**
+ * Brings told messages from the outbox to their actors: at least once, in order per lane. That each
+ * has its effect once is the doing of the commit that takes it out.
+ *
+ * @module
+ */
+import type { Env } from "../env.ts";
+import { TransientFault } from "../fault.ts";
+import { retryTransient } from "../resilience/retry.ts";
+import { Batcher } from "./batcher.ts";
+import { type Address, addressText } from "./envelope.ts";
+import type { Observe } from "./observe.ts";
+import type {
+  ClaimedLane,
+  DueCursor,
+  Outbox,
+  OutboxDepth,
+  OutboxMessage,
+  SettledLane,
+} from "./outbox.ts";
+import type { ActorSystem } from "./system.ts";
+import { AlreadyHandled } from "./turn.ts";
+
+export interface RelayLimits {
+  /** Lanes in hand at one time. */
+  readonly lanesMax: number;
+  /** Messages of a lane that are brought together. */
+  readonly batchMax: number;
+  /** How long a claim holds; a node that falls silent gives its lanes back after that. */
+  readonly leaseMs: number;
+  /** After so many failures in a row a message is buried. */
+  readonly attemptsMax: number;
+  readonly pauseFirstMs: number;
+  readonly pauseMostMs: number;
+  /** How often to look for messages that nobody has announced: what other nodes left behind. */
+  readonly pollMs: number;
+  /** Due messages looked at in one go. */
+  readonly pageMax: number;
+  /** How often the depth of the outbox is observed. */
+  readonly depthMs: number;
+  readonly depthCountMax: number;
+}
+
+export const defaultRelayLimits: RelayLimits = {
+  lanesMax: 256,
+  batchMax: 100,
+  leaseMs: 30_000,
+  attemptsMax: 8,
+  pauseFirstMs: 100,
+  pauseMostMs: 10 * 60_000,
+  pollMs: 500,
+  pageMax: 1_000,
+  depthMs: 10_000,
+  depthCountMax: 100_000,
+};
+
+export interface RelayOptions {
+  readonly outbox: Outbox;
+  readonly system: ActorSystem;
+  readonly env: Env;
+  readonly observe: Observe;
+  readonly limits?: Partial<RelayLimits>;
+}
+
+/** Of a lease, the part after which its holder starts nothing more. */
+const LEASE_USABLE = 2 / 3;
+/** How long settling a lane is tried; after that its lease gives it back. */
+const SETTLE_GIVE_UP_MS = 5_000;
+
+/** Any number of nodes may run one over the same outbox. */
+export class OutboxRelay implements AsyncDisposable {
+  readonly #options: RelayOptions;
+  readonly #limits: RelayLimits;
+  readonly #stopped = new AbortController();
+  readonly #settling: Batcher<SettledLane, undefined>;
+  readonly #ended: Promise<unknown>;
+  /** Lanes that are said to have messages due. */
+  readonly #announced = new Map<string, Address>();
+  /** Lanes in hand. */
+  readonly #held = new Map<string, Promise<void>>();
+  #nudge: (() => void) | undefined;
+
+  constructor(options: RelayOptions) {
+    this.#options = options;
+    this.#limits = { ...defaultRelayLimits, ...options.limits };
+    this.#settling = new Batcher({
+      run: (lanes) => this.#settle(lanes),
+      batchMax: this.#limits.lanesMax,
+      inFlightMax: 1,
+    });
+    this.#ended = Promise.all([this.#claimAnnounced(), this.#sweep(), this.#observeDepth()]);
+  }
+
+  /** Messages to these actors were committed: bring them soon. */
+  announce(lanes: readonly Address[]): void {
+    for (const lane of lanes) this.#announced.set(addressText(lane), lane);
+    this.#nudge?.();
+  }
+
+  /** Finishes the lanes in hand and takes no other. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped.abort();
+    this.#nudge?.();
+    await this.#ended;
+    await Promise.all(this.#held.values());
+  }
+
+  async #claimAnnounced(): Promise<void> {
+    const { outbox, observe } = this.#options;
+    const { leaseMs, batchMax: limit } = this.#limits;
+    while (!this.#stopped.signal.aborted) {
+      const wanted = this.#takeAnnounced();
+      if (wanted.length === 0) {
+        await this.#nudged();
+        continue;
+      }
+      try {
+        const claimedAt = this.#options.env.monotonic();
+        for (const lane of await outbox.claim(wanted, { leaseMs, limit })) {
+          this.#hold(lane, claimedAt + leaseMs * LEASE_USABLE);
+        }
+      } catch (error) {
+        observe({ type: "relay-failed", task: "claim", error });
+        // Whoever looks for what is due finds them again.
+        await this.#pause(this.#limits.pollMs);
+      }
+    }
+  }
+
+  /** Those that are not in hand, as many as there are hands. */
+  #takeAnnounced(): Address[] {
+    const free = this.#limits.lanesMax - this.#held.size;
+    const taken: Address[] = [];
+    for (const [text, lane] of this.#announced) {
+      if (taken.length >= free) break;
+      if (this.#held.has(text)) continue;
+      this.#announced.delete(text);
+      taken.push(lane);
+    }
+    return taken;
+  }
+
+  #hold(lane: ClaimedLane, deadline: number): void {
+    const text = addressText(lane.address);
+    const work = this.#bring(lane, deadline).finally(() => {
+      this.#held.delete(text);
+      this.#nudge?.();
+    });
+    this.#held.set(text, work);
+  }
+
+  /** Never throws: a lane that could not be settled is given back by its lease. */
+  async #bring(lane: ClaimedLane, deadline: number): Promise<void> {
+    const { observe } = this.#options;
+    try {
+      const failure = await this.#deliver(lane.messages, deadline);
+      const handled = failure?.index ?? lane.messages.length;
+      if (handled > 0) observe({ type: "delivered", address: lane.address, messages: handled });
+      if (failure === undefined) await this.#settling.add(laneOf(lane));
+      else await this.#afterFailure(lane, failure);
+    } catch (error) {
+      observe({ type: "relay-failed", task: "settle", error });
+    }
+  }
+
+  /** All at once, so that one turn takes them; answers with the first that was not handled. */
+  async #deliver(
+    messages: readonly OutboxMessage[],
+    deadline: number,
+  ): Promise<Failure | undefined> {
+    const { system } = this.#options;
+    const batch = { isBroken: false };
+    const endings = await Promise.allSettled(
+      messages.map((message) => system.deliver(message, batch, deadline)),
+    );
+    const index = endings.findIndex((ending) =>
+      ending.status === "rejected" && !(ending.reason instanceof AlreadyHandled)
+    );
+    if (index < 0) return undefined;
+    return { index, error: (endings[index] as PromiseRejectedResult).reason };
+  }
+
+  /** A fault of the world is nobody's attempt; a defect is, and one too many buries the message. */
+  async #afterFailure(lane: ClaimedLane, { index, error }: Failure): Promise<void> {
+    const { env, observe, system, outbox } = this.#options;
+    const { pauseFirstMs, pauseMostMs, attemptsMax } = this.#limits;
+    const before = index === 0 ? lane.attempts : 0;
+    const { address, token } = lane;
+    if (error instanceof TransientFault) {
+      const pause = { ms: error.retryAfterMs, attempts: before, error: error.message };
+      return void await this.#settling.add({ address, token, ...(pause.ms > 0 && { pause }) });
+    }
+
+    const { position, messageId } = lane.messages[index]!;
+    const attempts = before + 1;
+    if (attempts >= attemptsMax) {
+      const isParked = system.parks(address.kind);
+      const burial = { address, token, position, attempts, error: reasonOf(error), isParked };
+      if (await outbox.bury(burial)) {
+        observe({ type: "buried", address, messageId, attempts, error });
+      }
+      return void await this.#settling.add(laneOf(lane));
+    }
+    const most = Math.min(pauseMostMs, pauseFirstMs * 2 ** (attempts - 1));
+    const ms = most / 2 + (most / 2) * env.random();
+    observe({ type: "delivery-failed", address, messageId, attempts, error, retryInMs: ms });
+    await this.#settling.add({ address, token, pause: { ms, attempts, error: reasonOf(error) } });
+  }
+
+  async #settle(lanes: readonly SettledLane[]): Promise<readonly undefined[]> {
+    const { env, outbox, observe } = this.#options;
+    const more = await retryTransient(() => outbox.settle(lanes), {
+      env,
+      giveUpMs: SETTLE_GIVE_UP_MS,
+      onFailure: (error) => observe({ type: "relay-failed", task: "settle", error }),
+    });
+    this.announce(more);
+    return lanes.map(() => undefined);
+  }
+
+  /** Finds what was never announced here: left by a node that died, told by others, due by now. */
+  async #sweep(): Promise<void> {
+    const { outbox, observe } = this.#options;
+    const { pageMax, pollMs } = this.#limits;
+    let cursor: DueCursor | undefined;
+    while (!this.#stopped.signal.aborted) {
+      let restMs = pollMs;
+      try {
+        const { lanes, next, nextDueMs = Infinity } = await outbox.due(cursor, pageMax);
+        cursor = next;
+        this.announce(lanes);
+        restMs = next === undefined ? Math.min(pollMs, Math.max(1, nextDueMs)) : 0;
+      } catch (error) {
+        observe({ type: "relay-failed", task: "sweep", error });
+      }
+      await this.#pause(restMs);
+    }
+  }
+
+  async #observeDepth(): Promise<void> {
+    const { outbox, observe } = this.#options;
+    const { depthMs, depthCountMax } = this.#limits;
+    while (!this.#stopped.signal.aborted) {
+      try {
+        const depth: OutboxDepth = await outbox.depth(depthCountMax);
+        observe({ type: "outbox-depth", ...depth });
+      } catch (error) {
+        observe({ type: "relay-failed", task: "depth", error });
+      }
+      await this.#pause(depthMs);
+    }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    const { signal } = this.#stopped;
+    if (signal.aborted) return;
+    try {
+      await this.#options.env.sleep(ms, signal);
+    } catch (reason) {
+      if (reason !== signal.reason) throw reason;
+    }
+  }
+
+  async #nudged(): Promise<void> {
+    if (this.#stopped.signal.aborted) return;
+    await new Promise<void>((resolve) => this.#nudge = resolve);
+    this.#nudge = undefined;
+  }
+}
+
+interface Failure {
+  readonly index: number;
+  readonly error: unknown;
+}
+
+function laneOf({ address, token }: ClaimedLane): SettledLane {
+  return { address, token };
+}
+
+const REASON_CHARS_MAX = 1_000;
+
+function reasonOf(error: unknown): string {
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return text.replaceAll("\0", "").slice(0, REASON_CHARS_MAX);
+}

@@ -1,0 +1,119 @@
+/**
+ * For administrators: messages that no actor could handle, and what is to become of them.
+ *
+ * @module
+ */
+import { Hono } from "hono";
+import { z } from "zod";
+import { answer } from "../lib/http/answer.ts";
+import { type CallerEnv, requireRole } from "../lib/http/caller.ts";
+import { pageOf, pageParameters, placeIn } from "../lib/http/pages.ts";
+import { type BodyParser, parsedParams, parsedQuery } from "../lib/http/parsed.ts";
+import { ProblemError } from "../lib/http/problem.ts";
+import { text } from "../lib/http/text.ts";
+import type { DeadLetter, DeadLetters } from "../lib/runtime/outbox.ts";
+
+export interface DeadLetterOptions {
+  readonly deadLetters: DeadLetters;
+  readonly parseBody: BodyParser;
+}
+
+const REDRIVE_MAX = 1_000;
+
+const LetterPath = z.object({ id: z.uuid().toLowerCase() });
+const kind = text({ min: 1, max: 100 });
+
+const ListQuery = z.strictObject({
+  ...pageParameters,
+  cursor: placeIn(z.tuple([z.int().min(0)])).exactOptional(),
+  kind: kind.exactOptional(),
+  key: text({ min: 1, max: 500 }).exactOptional(),
+});
+
+const Change = z.strictObject({
+  command: z.record(z.string(), z.json()),
+  schema: z.int().min(1).max(32_767).exactOptional(),
+});
+
+const AllOfKind = z.strictObject({
+  kind,
+  limit: z.int().min(1).max(REDRIVE_MAX).default(REDRIVE_MAX),
+});
+
+const Nothing = z.strictObject({});
+
+export function deadLetters({ deadLetters, parseBody }: DeadLetterOptions): Hono<CallerEnv> {
+  return new Hono<CallerEnv>()
+    .use(async (c, next) => {
+      requireRole(c, "admin");
+      await next();
+    })
+    .get("/", async (c) => {
+      const { cursor, limit, ...filter } = parsedQuery(c, ListQuery);
+      const letters = await deadLetters.list({
+        ...filter,
+        after: cursor?.[0] ?? 0,
+        limit: limit + 1,
+      });
+      return answer(c, 200, pageOf(letters, limit, letterView, ({ position }) => [position]));
+    })
+    .post("/redrive", async (c) => {
+      const { principal } = c.get("caller");
+      const raised = await deadLetters.redrive(await parseBody(c, AllOfKind), principal);
+      return answer(c, 200, { redriven: raised.length });
+    })
+    .get("/:id", async (c) => {
+      const { id } = parsedParams(c, LetterPath);
+      return answer(c, 200, letterView(found(await deadLetters.get(id))));
+    })
+    .patch("/:id", async (c) => {
+      const { id } = parsedParams(c, LetterPath);
+      const { command, schema } = await parseBody(c, Change);
+      const before = found(await deadLetters.get(id));
+      const change = { command, schema: schema ?? before.schema };
+      const letter = await deadLetters.edit(id, change, c.get("caller").principal);
+      return answer(c, 200, letterView(found(letter)));
+    })
+    .post("/:id/redrive", async (c) => {
+      const { id } = parsedParams(c, LetterPath);
+      await parseBody(c, Nothing, { absent: {} });
+      const raised = await deadLetters.redrive({ messageId: id }, c.get("caller").principal);
+      return answer(c, 200, letterView(found(raised[0])));
+    })
+    .delete("/:id", async (c) => {
+      const { id } = parsedParams(c, LetterPath);
+      const isDiscarded = await deadLetters.discard(id, c.get("caller").principal);
+      if (!isDiscarded) throw notFound();
+      return answer(c, 204);
+    });
+}
+
+function letterView(letter: DeadLetter) {
+  const { messageId, to, command, schema, principal, correlationId, causationId } = letter;
+  return {
+    id: messageId,
+    kind: to.kind,
+    key: to.key,
+    command,
+    schema,
+    principalId: principal.id,
+    correlationId,
+    causationId,
+    toldAt: new Date(letter.at).toISOString(),
+    attempts: letter.attempts,
+    error: letter.error,
+    buriedAt: new Date(letter.buriedAt).toISOString(),
+  };
+}
+
+function found(letter: DeadLetter | undefined): DeadLetter {
+  if (letter === undefined) throw notFound();
+  return letter;
+}
+
+function notFound(): ProblemError {
+  return new ProblemError("/problems/dead-letter-not-found", {
+    status: 404,
+    title: "There is no such dead letter",
+  });
+}

@@ -1,0 +1,405 @@
+/**
+ * What every outbox promises together with its store, and its dead letters.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { Address } from "../../lib/runtime/envelope.ts";
+import type { ClaimedLane, DeadLetters, DueCursor, Outbox } from "../../lib/runtime/outbox.ts";
+import type { Commit, NewMessage, Store } from "../../lib/runtime/store.ts";
+import { AT, commitOf, newEvent } from "./store_contract.ts";
+
+export interface Post {
+  readonly store: Store;
+  readonly outbox: Outbox;
+  readonly deadLetters: DeadLetters;
+  /** What the audit says so far, as `principal: act`. */
+  audit(): Promise<readonly string[]>;
+}
+
+type OutboxTest = (post: Post, kind: string) => Promise<void>;
+
+export function outboxContract(
+  name: string,
+  tests: (test: OutboxTest) => () => Promise<void>,
+): void {
+  for (const [behaviour, test] of Object.entries(contract)) {
+    Deno.test(`${name}: ${behaviour}`, tests(test));
+  }
+}
+
+const HOUR_MS = 3_600_000;
+/** What was told then is due, by any clock. */
+const PAST = Date.parse("2020-01-01T12:00:00Z");
+const whole = { leaseMs: HOUR_MS, limit: 100 };
+/** A lease that is over as soon as it is given. */
+const over = { leaseMs: 0, limit: 100 };
+const root = { id: "root" };
+
+function messageTo(to: Address, note: string, changes: Partial<NewMessage> = {}): NewMessage {
+  return {
+    messageId: crypto.randomUUID(),
+    to,
+    schema: 2,
+    command: { note },
+    correlationId: crypto.randomUUID(),
+    causationId: crypto.randomUUID(),
+    principal: { id: "ana", roles: ["clerk"] },
+    delayMs: 0,
+    ...changes,
+  };
+}
+
+/** A new actor tells `messages`. */
+async function told(store: Store, kind: string, ...messages: readonly NewMessage[]) {
+  const commit = commitOf(kind, crypto.randomUUID(), {
+    at: PAST,
+    events: [newEvent("Sent")],
+    messages,
+  });
+  const [outcome] = await store.commit([commit]);
+  assert.equal(outcome?.is, "ok");
+}
+
+async function toldNotes(store: Store, to: Address, ...notes: readonly string[]) {
+  await told(store, to.kind, ...notes.map((note) => messageTo(to, note)));
+}
+
+function notesIn(lane: Pick<ClaimedLane, "messages"> | undefined): unknown[] {
+  return (lane?.messages ?? []).map(({ command }) => (command as { note: string }).note);
+}
+
+function positionsIn({ messages }: ClaimedLane): number[] {
+  return messages.map(({ position }) => position);
+}
+
+function handling({ address }: ClaimedLane, changes: Partial<Commit>): Commit {
+  return commitOf(address.kind, address.key, { at: PAST, ...changes });
+}
+
+async function buried(outbox: Outbox, lane: ClaimedLane, isParked = false): Promise<void> {
+  const { address, token, messages } = lane;
+  const { position } = messages[0]!;
+  const burial = { address, token, position, attempts: 3, error: "why", isParked };
+  assert.equal(await outbox.bury(burial), true);
+}
+
+const contract: Record<string, OutboxTest> = {
+  "a told message is claimed as it was told": async ({ store, outbox }, kind) => {
+    const to = { kind, key: "a" };
+    const traceparent = `00-${"1".repeat(32)}-${"2".repeat(16)}-01`;
+    const message = messageTo(to, 'Ωμέγα "quoted" \\ \'n', { traceparent });
+    await told(store, kind, message);
+    const [lane] = await outbox.claim([to], whole);
+    const { delayMs: _, ...rest } = message;
+    const { position } = lane!.messages[0]!;
+    assert.deepEqual(lane!.messages, [{ ...rest, position, at: PAST }]);
+    assert.equal(lane!.attempts, 0);
+  },
+
+  "messages of one commit keep their order in each lane": async ({ store, outbox }, kind) => {
+    const [a, b] = [{ kind, key: "a" }, { kind, key: "b" }];
+    await told(
+      store,
+      kind,
+      ...["1", "2", "3"].flatMap((note) => [messageTo(b, note), messageTo(a, note)]),
+    );
+    await toldNotes(store, a, "4");
+    const lanes = await outbox.claim([a, b], whole);
+    const byKey = new Map(lanes.map((lane) => [lane.address.key, notesIn(lane)]));
+    assert.deepEqual(byKey.get("a"), ["1", "2", "3", "4"]);
+    assert.deepEqual(byKey.get("b"), ["1", "2", "3"]);
+  },
+
+  "a commit that is not applied tells nothing": async ({ store, outbox }, kind) => {
+    const to = { kind, key: "a" };
+    await store.commit([commitOf(kind, "sender", { events: [newEvent("First")] })]);
+    const stale = { events: [newEvent("Stale")], messages: [messageTo(to, "never")] };
+    assert.deepEqual(await store.commit([commitOf(kind, "sender", stale)]), [{ is: "conflict" }]);
+    assert.deepEqual(notesIn((await outbox.claim([to], whole))[0]), []);
+  },
+
+  "a lane is claimed once at a time, and again when its lease is over": async (post, kind) => {
+    const { store, outbox } = post;
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1");
+    const [first] = await outbox.claim([to], over);
+    const [second] = await outbox.claim([to], whole);
+    assert.deepEqual(notesIn(second), ["1"]);
+    assert.notEqual(first?.token, second?.token);
+    assert.deepEqual(await outbox.claim([to], whole), []);
+  },
+
+  "a claim that is no longer held settles nothing": async ({ store, outbox }, kind) => {
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1");
+    const [first] = await outbox.claim([to], over);
+    await outbox.claim([to], whole);
+    assert.deepEqual(await outbox.settle([{ address: to, token: first!.token }]), []);
+    assert.deepEqual(await outbox.claim([to], whole), [], "the second claim still holds");
+  },
+
+  "at most as many messages of a lane as asked for": async ({ store, outbox }, kind) => {
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1", "2", "3");
+    assert.deepEqual(notesIn((await outbox.claim([to], { ...whole, limit: 2 }))[0]), ["1", "2"]);
+  },
+
+  "settling frees a lane, and tells which have more": async ({ store, outbox }, kind) => {
+    const [a, b] = [{ kind, key: "a" }, { kind, key: "b" }];
+    await toldNotes(store, a, "1");
+    const lanes = await outbox.claim([a, b], whole);
+    const more = await outbox.settle(lanes.map(({ address, token }) => ({ address, token })));
+    assert.deepEqual(more, [a]);
+    assert.equal((await outbox.claim([a, b], whole)).length, 2);
+  },
+
+  "a paused lane is left alone, and remembers its attempts": async ({ store, outbox }, kind) => {
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1");
+    const [first] = await outbox.claim([to], whole);
+    const pause = { attempts: 2, error: "why" };
+    await outbox.settle([{ address: to, token: first!.token, pause: { ms: 0, ...pause } }]);
+    const [second] = await outbox.claim([to], whole);
+    assert.equal(second?.attempts, 2);
+    await outbox.settle([{ address: to, token: second.token, pause: { ms: HOUR_MS, ...pause } }]);
+    assert.deepEqual(await outbox.claim([to], whole), []);
+  },
+
+  "a handled message is gone with the commit that handles it": async ({ store, outbox }, kind) => {
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1", "2", "3");
+    const [lane] = await outbox.claim([to], over);
+    const [first, second] = positionsIn(lane!);
+    const events = [newEvent("Received")];
+    const [outcome] = await store.commit([handling(lane!, { events, consumed: [first!] })]);
+    assert.equal(outcome?.is, "ok");
+    const refusing = handling(lane!, { revision: 1, version: 1, consumed: [second!] });
+    assert.equal((await store.commit([refusing]))[0]?.is, "ok", "without an event as well");
+    assert.deepEqual(notesIn((await outbox.claim([to], whole))[0]), ["3"]);
+    const [standing] = await store.load([{ address: to }]);
+    assert.deepEqual([standing?.revision, standing?.version], [2, 1]);
+  },
+
+  "what was handled before is handled by nobody else": async ({ store, outbox }, kind) => {
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1", "2");
+    const [lane] = await outbox.claim([to], whole);
+    const [first, second] = positionsIn(lane!);
+    await store.commit([handling(lane!, { events: [newEvent("Once")], consumed: [first!] })]);
+    const again = handling(lane!, {
+      revision: 1,
+      version: 1,
+      events: [newEvent("Twice")],
+      consumed: [first!, second!],
+    });
+    assert.deepEqual(await store.commit([again]), [{ is: "consumed", gone: [first] }]);
+    const exclusively = await store.commitExclusively(to, 1, () => again);
+    assert.deepEqual(exclusively, { is: "consumed", gone: [first] });
+    assert.deepEqual((await store.readStream(to)).map(({ type }) => type), ["Once"]);
+  },
+
+  "an actor that was never written is not made by what was handled before": async (post, kind) => {
+    const to = { kind, key: "a" };
+    const commit = commitOf(kind, "a", { events: [newEvent("Never")], consumed: [1_000_000_000] });
+    assert.equal((await post.store.commit([commit]))[0]?.is, "consumed");
+    assert.equal((await post.store.load([{ address: to }]))[0]?.revision, 0);
+  },
+
+  "nobody handles the messages of another": async ({ store, outbox }, kind) => {
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1");
+    const [lane] = await outbox.claim([to], over);
+    const thief = commitOf(kind, "b", {
+      events: [newEvent("Stolen")],
+      consumed: positionsIn(lane!),
+    });
+    assert.equal((await store.commit([thief]))[0]?.is, "consumed");
+    assert.deepEqual(notesIn((await outbox.claim([to], whole))[0]), ["1"]);
+  },
+
+  "one batch tells, handles, remembers, verifies and creates": async ({ store, outbox }, kind) => {
+    const [a, b] = [{ kind, key: "a" }, { kind, key: "b" }];
+    await toldNotes(store, a, "1");
+    const [lane] = await outbox.claim([a], over);
+    const reply = { principalId: "ana", key: "k", requestHash: "h", outcome: { accepted: true } };
+    const outcomes = await store.commit([
+      handling(lane!, {
+        events: [newEvent("Received")],
+        replies: [reply],
+        messages: [messageTo(b, "on")],
+        consumed: positionsIn(lane!),
+      }),
+      commitOf(kind, "new", { events: [newEvent("Opened")] }),
+      commitOf(kind, "verified"),
+      commitOf(kind, "stale", { revision: 3, events: [newEvent("Stale")] }),
+      commitOf(kind, "robbed", { consumed: [1_000_000_000] }),
+    ]);
+    assert.deepEqual(outcomes.map(({ is }) => is), ["ok", "ok", "ok", "conflict", "consumed"]);
+    const lanes = await outbox.claim([a, b], whole);
+    const byKey = new Map(lanes.map((lane) => [lane.address.key, notesIn(lane)]));
+    assert.deepEqual([byKey.get("a"), byKey.get("b")], [[], ["on"]]);
+  },
+
+  "a message for later is not due, nor in anyone's way": async ({ store, outbox }, kind) => {
+    const to = { kind, key: "a" };
+    const commit = (at: number, note: string, delayMs: number) =>
+      commitOf(kind, crypto.randomUUID(), {
+        at,
+        events: [newEvent("Sent")],
+        messages: [messageTo(to, note, { delayMs })],
+      });
+    await store.commit([commit(Date.now(), "late", HOUR_MS), commit(AT, "future", 0)]);
+    await store.commit([commit(PAST, "soon", 60_000)]);
+    assert.deepEqual(notesIn((await outbox.claim([to], whole))[0]), ["soon"]);
+    const { nextDueMs } = await outbox.due(undefined, 10);
+    assert(nextDueMs !== undefined && nextDueMs > 0 && nextDueMs <= HOUR_MS);
+  },
+
+  "what is due is found page by page, oldest first": async ({ store, outbox }, kind) => {
+    const lanes = ["a", "b", "c", "d"].map((key) => ({ kind, key }));
+    for (const [index, lane] of lanes.entries()) {
+      await store.commit([commitOf(kind, crypto.randomUUID(), {
+        at: PAST + index,
+        events: [newEvent("Sent")],
+        messages: [messageTo(lane, "1"), messageTo(lane, "2")],
+      })]);
+    }
+    const found: Address[] = [];
+    let cursor: DueCursor | undefined;
+    do {
+      const page = await outbox.due(cursor, 3);
+      found.push(...page.lanes.filter((lane) => lane.kind === kind));
+      cursor = page.next;
+    } while (cursor !== undefined);
+    const inOrder = found.map(({ key }) => key).filter((key, at, all) => all[at - 1] !== key);
+    assert.deepEqual(inOrder, ["a", "b", "c", "d"]);
+  },
+
+  "a buried message is a dead letter, and no turn can handle it any more": async (post, kind) => {
+    const { store, outbox, deadLetters } = post;
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1", "2");
+    const [lane] = await outbox.claim([to], whole);
+    await buried(outbox, lane!);
+    const [letter] = await deadLetters.list({ kind, limit: 10 });
+    assert.deepEqual([letter?.command, letter?.attempts, letter?.error], [{ note: "1" }, 3, "why"]);
+    assert.deepEqual(await deadLetters.get(letter!.messageId), letter);
+
+    const late = handling(lane!, { events: [newEvent("Late")], consumed: positionsIn(lane!) });
+    assert.notEqual((await store.commit([late]))[0]?.is, "ok");
+    assert.equal((await store.readStream(to)).length, 0);
+    await outbox.settle([lane!]);
+    assert.deepEqual(notesIn((await outbox.claim([to], whole))[0]), ["2"]);
+  },
+
+  "nobody buries without a claim that holds, nor what was handled": async (post, kind) => {
+    const { store, outbox, deadLetters } = post;
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1");
+    const [stale] = await outbox.claim([to], over);
+    const [lane] = await outbox.claim([to], whole);
+    const [position] = positionsIn(lane!);
+    const burial = { address: to, position: position!, attempts: 1, error: "why", isParked: false };
+    assert.equal(await outbox.bury({ ...burial, token: stale!.token }), false);
+    await store.commit([handling(lane!, { events: [newEvent("Once")], consumed: [position!] })]);
+    assert.equal(await outbox.bury({ ...burial, token: lane!.token }), false);
+    assert.deepEqual(await deadLetters.list({ kind, limit: 10 }), []);
+  },
+
+  "a parked lane rests until its dead letters are seen to, then keeps its order": async (
+    { store, outbox, deadLetters },
+    kind,
+  ) => {
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1", "2");
+    const [lane] = await outbox.claim([to], whole);
+    await buried(outbox, lane!, true);
+    assert.deepEqual(await outbox.settle([lane!]), []);
+    await toldNotes(store, to, "3");
+    assert.deepEqual(await outbox.claim([to], over), []);
+
+    const raised = await deadLetters.redrive({ kind, limit: 10 }, root);
+    assert.deepEqual(notesIn({ messages: raised }), ["1"]);
+    assert.deepEqual(notesIn((await outbox.claim([to], whole))[0]), ["1", "2", "3"]);
+    assert.deepEqual(await deadLetters.list({ kind, limit: 10 }), []);
+  },
+
+  "a parked lane with two dead letters goes on after the second": async (post, kind) => {
+    const { store, outbox, deadLetters } = post;
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1", "2", "3");
+    const [first] = await outbox.claim([to], whole);
+    await buried(outbox, first!);
+    await outbox.settle([first!]);
+    const [second] = await outbox.claim([to], whole);
+    await buried(outbox, second!, true);
+    await outbox.settle([second!]);
+    const letters = await deadLetters.list({ kind, limit: 10 });
+    assert.deepEqual(notesIn({ messages: letters }), ["1", "2"]);
+    assert.equal(await deadLetters.discard(letters[0]!.messageId, root), true);
+    assert.deepEqual(await outbox.claim([to], over), []);
+    assert.equal(await deadLetters.discard(letters[1]!.messageId, root), true);
+    assert.deepEqual(notesIn((await outbox.claim([to], whole))[0]), ["3"]);
+  },
+
+  "a dead letter is edited, then put back as it now reads": async (post, kind) => {
+    const { store, outbox, deadLetters } = post;
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1");
+    const [lane] = await outbox.claim([to], whole);
+    await buried(outbox, lane!);
+    await outbox.settle([lane!]);
+    const { messageId } = lane!.messages[0]!;
+    const edited = await deadLetters.edit(messageId, { schema: 7, command: { note: "x" } }, root);
+    assert.deepEqual([edited?.schema, edited?.command], [7, { note: "x" }]);
+    await deadLetters.redrive({ messageId }, root);
+    const [raised] = await outbox.claim([to], whole);
+    assert.deepEqual(raised!.messages, [{
+      ...lane!.messages[0]!,
+      schema: 7,
+      command: { note: "x" },
+    }]);
+  },
+
+  "what is done to a dead letter is audited; to none, nothing": async (post, kind) => {
+    const { store, outbox, deadLetters } = post;
+    const to = { kind, key: "a" };
+    const before = (await post.audit()).length;
+    const nobody = crypto.randomUUID();
+    assert.equal(await deadLetters.discard(nobody, root), false);
+    assert.equal(await deadLetters.edit(nobody, { schema: 1, command: {} }, root), undefined);
+    assert.deepEqual(await deadLetters.redrive({ messageId: nobody }, root), []);
+    await toldNotes(store, to, "1");
+    for (const act of ["redrive", "discard"] as const) {
+      const [lane] = await outbox.claim([to], whole);
+      await buried(outbox, lane!);
+      await outbox.settle([lane!]);
+      const { messageId } = lane!.messages[0]!;
+      await deadLetters.edit(messageId, { schema: 1, command: {} }, { id: "eve" });
+      if (act === "redrive") await deadLetters.redrive({ messageId }, root);
+      else await deadLetters.discard(messageId, root);
+    }
+    assert.deepEqual((await post.audit()).slice(before), [
+      "eve: dead-letter edit",
+      "root: dead-letter redrive",
+      "eve: dead-letter edit",
+      "root: dead-letter discard",
+    ]);
+  },
+
+  "the depth is what is due, how old it is, and what is dead": async (post, kind) => {
+    const { store, outbox } = post;
+    const before = await outbox.depth(1_000);
+    const to = { kind, key: "a" };
+    await store.commit([commitOf(kind, "sender", {
+      at: PAST,
+      events: [newEvent("Sent")],
+      messages: [messageTo(to, "1"), messageTo(to, "2")],
+    })]);
+    const after = await outbox.depth(1_000);
+    assert.equal(after.due - before.due, 2);
+    assert(after.oldestMs > 365 * 24 * HOUR_MS);
+    assert.equal((await outbox.depth(1)).due, 1, "counted up to a limit");
+  },
+};

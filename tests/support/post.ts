@@ -1,0 +1,20 @@
+/** Store, outbox and dead letters of one database. */
+import type { Database } from "../../lib/postgres/database.ts";
+import { PostgresDeadLetters } from "../../lib/postgres/dead_letters.ts";
+import { PostgresEventStore } from "../../lib/postgres/event_store.ts";
+import { PostgresOutbox } from "../../lib/postgres/outbox.ts";
+import type { Post } from "../contracts/outbox_contract.ts";
+
+export function postIn(database: Database): Post {
+  const { db } = database;
+  return {
+    store: new PostgresEventStore(database),
+    outbox: new PostgresOutbox(db),
+    deadLetters: new PostgresDeadLetters(db),
+    async audit() {
+      const rows = await db.selectFrom("audit").select(["principal", "act"]).orderBy("id")
+        .execute();
+      return rows.map(({ principal, act }) => `${principal}: ${act}`);
+    },
+  };
+}
