@@ -1,8 +1,9 @@
 /**
  * Composition root: what the service is made of, in the order in which it starts.
  *
- * `main.ts` serves, `main.ts migrate` brings the database up to date and ends, and
- * `main.ts token NAME --role ROLE` prints a bearer token.
+ * `main.ts` serves, `main.ts migrate` brings the database up to date and ends,
+ * `main.ts token NAME --role ROLE` prints a bearer token, and `main.ts dead-letters …` sees to what
+ * no actor could handle.
  *
  * @module
  */
@@ -27,7 +28,7 @@ import {
 } from "./lib/postgres/database.ts";
 import { PostgresDeadLetters } from "./lib/postgres/dead_letters.ts";
 import { PostgresEventStore } from "./lib/postgres/event_store.ts";
-import { migrateToLatest, UnknownMigrations } from "./lib/postgres/migrate.ts";
+import { migrateToLatest, pendingMigrations, UnknownMigrations } from "./lib/postgres/migrate.ts";
 import { PostgresOutbox } from "./lib/postgres/outbox.ts";
 import { PostgresProjectionStore } from "./lib/postgres/projection_store.ts";
 import { startHousekeeping } from "./lib/runtime/housekeeping.ts";
@@ -42,6 +43,7 @@ import { logObserver } from "./lib/telemetry/log_observer.ts";
 import { otelObserver } from "./lib/telemetry/otel_observer.ts";
 import { migrations } from "./migrations/all.ts";
 import { app } from "./routes/app.ts";
+import { deadLettersCommand, DeadLettersUsageError } from "./routes/dead_letters_cli.ts";
 import type { Readiness } from "./routes/health.ts";
 
 /** What may be added to before the service listens, as the benchmark does. */
@@ -200,6 +202,16 @@ async function token(config: Config, args: readonly string[]): Promise<void> {
   }
 }
 
+async function seeToDeadLetters(config: Config, args: readonly string[]): Promise<void> {
+  await using database = await openDatabase(databaseOptions(config));
+  const pending = await pendingMigrations(database.maintenance, migrations);
+  if (pending.length > 0) {
+    throw new UsageError(`Cannot see to dead letters: the database lacks ${pending.join(", ")}`);
+  }
+  const operator = { id: `cli:${Deno.env.get("USER") ?? "unknown"}` };
+  await deadLettersCommand(new PostgresDeadLetters(database.db), args, operator, console.log);
+}
+
 function tokenArguments(args: readonly string[]): { sub: string; roles: readonly string[] } {
   const usage = "usage: token NAME [--role organizer|admin]…";
   try {
@@ -227,6 +239,7 @@ class DataDirectoryUnusable extends Error {
 /** What whoever started the process can mend; all else is a bug, and shows its stack. */
 const mendable = [
   UsageError,
+  DeadLettersUsageError,
   ConfigurationError,
   DatabaseUnusable,
   DataDirectoryInUse,
@@ -258,8 +271,10 @@ async function run(command: string, args: readonly string[], config: Config): Pr
       return await migrate(config);
     case "token":
       return await token(config, args);
+    case "dead-letters":
+      return await seeToDeadLetters(config, args);
     default:
-      throw new UsageError(`unknown command ${command}: serve, migrate or token`);
+      throw new UsageError(`unknown command ${command}: serve, migrate, token or dead-letters`);
   }
 }
 

@@ -88,7 +88,7 @@ export function deadLetters({ deadLetters, parseBody }: DeadLetterOptions): Hono
     });
 }
 
-function letterView(letter: DeadLetter) {
+export function letterView(letter: DeadLetter) {
   const { messageId, to, command, schema, principal, correlationId, causationId } = letter;
   return {
     id: messageId,

@@ -15,6 +15,7 @@ const faces: ProblemsFor<Reason> = {
   "not-published": { status: 409, title: "The event is not published" },
   "already-published": { status: 409, title: "The event is published already" },
   "cancelled": { status: 409, title: "The event is cancelled" },
+  "completed": { status: 409, title: "The event is over" },
   "already-started": { status: 409, title: "The event has started" },
   "sold-out": { status: 409, title: "No seats are left, and no places on the waitlist" },
   "already-registered": { status: 409, title: "The person is registered already" },

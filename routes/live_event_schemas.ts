@@ -51,7 +51,7 @@ export const EventQuery = z.strictObject({ version: version.exactOptional() });
 export const EventListQuery = z.strictObject({
   ...pageParameters,
   cursor: placeIn(z.tuple([date, z.uuid()])).exactOptional(),
-  status: z.enum(["draft", "published", "cancelled"]).exactOptional(),
+  status: z.enum(["draft", "published", "cancelled", "completed"]).exactOptional(),
   from: date.exactOptional(),
   to: date.exactOptional(),
   organizerId: userId.exactOptional(),

@@ -14,7 +14,9 @@ import {
   accept,
   type Decision,
   type DecisionContext,
+  type Message,
   reject,
+  tell,
 } from "../../lib/runtime/aggregate.ts";
 import { initial, type Plan, type Registration, type State } from "./state.ts";
 import { firstWaiting, mayManage, mayView } from "./views.ts";
@@ -32,12 +34,17 @@ export type Command =
   | { readonly type: "Publish" }
   | { readonly type: "Cancel" }
   | { readonly type: "Register"; readonly registrationId: string; readonly userId: string }
-  | { readonly type: "Withdraw"; readonly registrationId: string };
+  | { readonly type: "Withdraw"; readonly registrationId: string }
+  /** Told to itself for the time at which it ends. */
+  | { readonly type: "Complete"; readonly endsAt: string };
 
 type CommandOf<Type extends Command["type"]> = Extract<Command, { readonly type: Type }>;
 
 const time = z.iso.datetime();
 const registration = { registrationId: z.string(), userId: z.string() };
+
+/** What is told, not asked. */
+export const Command = z.object({ type: z.literal("Complete"), endsAt: time });
 
 /** Checks shape, never rules: rules change, and history must stay readable. */
 export const Event = z.discriminatedUnion("type", [
@@ -65,6 +72,7 @@ export const Event = z.discriminatedUnion("type", [
   }),
   z.object({ type: z.literal("Published") }),
   z.object({ type: z.literal("Cancelled") }),
+  z.object({ type: z.literal("Completed") }),
   z.object({ type: z.literal("Registered"), ...registration }),
   z.object({ type: z.literal("Waitlisted"), ...registration, position: z.int() }),
   z.object({ type: z.literal("Promoted"), ...registration }),
@@ -85,6 +93,7 @@ export type Reason =
   | "not-published"
   | "already-published"
   | "cancelled"
+  | "completed"
   | "already-started"
   | "ends-before-start"
   | "starts-in-past"
@@ -97,6 +106,7 @@ type Verdict = Decision<Event, Reason>;
 
 export function decide(state: State, command: Command, context: DecisionContext): Verdict {
   if (command.type === "Schedule") return schedule(state, command, context);
+  if (command.type === "Complete") return complete(state, command);
   if (!mayView(state, context.principal)) return reject("not-found");
   switch (command.type) {
     case "Register":
@@ -106,12 +116,12 @@ export function decide(state: State, command: Command, context: DecisionContext)
   }
 
   if (!mayManage(state, context.principal)) return reject("not-organizer");
-  if (state.status === "cancelled") return reject("cancelled");
+  if (state.status === "cancelled" || state.status === "completed") return reject(state.status);
   switch (command.type) {
     case "Revise":
       return revise(state, command, context);
     case "Publish":
-      return state.status === "draft" ? accept({ type: "Published" }) : reject("already-published");
+      return publish(state, context);
     case "Cancel":
       return accept({ type: "Cancelled" });
   }
@@ -128,8 +138,28 @@ function schedule(
   return accept({ ...command, type: "Scheduled", organizerId: principal.id });
 }
 
+function publish(state: State, context: DecisionContext): Verdict {
+  if (state.status !== "draft") return reject("already-published");
+  const messages = [completion(state, context)];
+  return { accepted: true, events: [{ type: "Published" }], messages };
+}
+
+/** The event tells itself when it is over; an end that was moved since has a message of its own. */
+function completion({ endsAt }: Plan, { key, at }: DecisionContext): Message {
+  const delayMs = Math.max(0, Date.parse(endsAt) - at);
+  return tell({ kind, Command }, key, { type: "Complete", endsAt }, { delayMs });
+}
+
+/** By the message, not by a clock: whoever delivers it has waited for the time. */
+function complete({ status, endsAt }: State, command: CommandOf<"Complete">): Verdict {
+  return status === "published" && endsAt === command.endsAt
+    ? accept({ type: "Completed" })
+    : accept();
+}
+
 /** A start in the past is refused only if it is new: what has begun may still be retitled. */
-function revise(state: State, command: CommandOf<"Revise">, { at }: DecisionContext): Verdict {
+function revise(state: State, command: CommandOf<"Revise">, context: DecisionContext): Verdict {
+  const { at } = context;
   const changes = changesOf(state, command);
   if (Object.keys(changes).length === 0) return accept();
 
@@ -137,7 +167,10 @@ function revise(state: State, command: CommandOf<"Revise">, { at }: DecisionCont
   if (changes.startsAt !== undefined && !isAfter(startsAt, at)) return reject("starts-in-past");
   if (!isAfter(endsAt, Date.parse(startsAt))) return reject("ends-before-start");
   if (capacity < state.confirmed) return reject("capacity-below-confirmed");
-  return seatWaiting(state, capacity - state.confirmed, { type: "Revised", ...changes });
+  const verdict = seatWaiting(state, capacity - state.confirmed, { type: "Revised", ...changes });
+  const isEndMoved = state.status === "published" && changes.endsAt !== undefined;
+  if (!isEndMoved) return verdict;
+  return { ...verdict, messages: [completion({ ...state, ...changes }, context)] };
 }
 
 function register(
@@ -176,7 +209,11 @@ function withdraw(
 }
 
 /** Accepts `cause`, and promotes as many as now have a seat. */
-function seatWaiting(state: State, seats: number, cause: Event): Verdict {
+function seatWaiting(
+  state: State,
+  seats: number,
+  cause: Event,
+): Extract<Verdict, { accepted: true }> {
   const promoted = firstWaiting(state, seats).map(({ registrationId, userId }): Event => ({
     type: "Promoted",
     registrationId,
@@ -223,6 +260,8 @@ export function evolve(state: State, event: Event): State {
       return { ...state, status: "published" };
     case "Cancelled":
       return { ...state, status: "cancelled" };
+    case "Completed":
+      return { ...state, status: "completed" };
     case "Registered":
       return seated(state, event);
     case "Waitlisted":

@@ -10,7 +10,7 @@ import type { Principal } from "../../lib/runtime/envelope.ts";
 import type { LiveEventTables, RegistrationStatus } from "./projection.ts";
 
 export interface EventFilter {
-  readonly status?: "draft" | "published" | "cancelled";
+  readonly status?: "draft" | "published" | "cancelled" | "completed";
   /** Starting at or after. */
   readonly from?: Date;
   /** Starting before. */

@@ -19,7 +19,7 @@ export type LiveEventTables = {
     venue: string | null;
     starts_at: Date;
     ends_at: Date;
-    status: "draft" | "published" | "cancelled";
+    status: "draft" | "published" | "cancelled" | "completed";
     capacity: number;
     waitlist_capacity: number | null;
     confirmed: number;
@@ -43,7 +43,7 @@ export type RegistrationStatus = "confirmed" | "waitlisted" | "withdrawn";
 interface EventChange extends Partial<Plan> {
   readonly id: string;
   organizerId?: string;
-  status?: "draft" | "published" | "cancelled";
+  status?: "draft" | "published" | "cancelled" | "completed";
   /** Added to what is there. */
   confirmed: number;
   waitlisted: number;
@@ -114,6 +114,8 @@ function detailsOf(event: Event): Partial<EventChange> {
       return { status: "published" };
     case "Cancelled":
       return { status: "cancelled" };
+    case "Completed":
+      return { status: "completed" };
     default:
       return {};
   }

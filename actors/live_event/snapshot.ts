@@ -10,7 +10,7 @@ import { append } from "./waitlist.ts";
 const Pairs = z.array(z.string());
 
 const Encoded = z.tuple([
-  z.enum(["draft", "published", "cancelled"]),
+  z.enum(["draft", "published", "cancelled", "completed"]),
   z.string(),
   z.string(),
   z.string().nullable(),

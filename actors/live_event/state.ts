@@ -29,7 +29,7 @@ export type Registration =
  * A state without registrations holds only shared empty maps.
  */
 export interface State extends Plan {
-  readonly status: "unscheduled" | "draft" | "published" | "cancelled";
+  readonly status: "unscheduled" | "draft" | "published" | "cancelled" | "completed";
   readonly organizerId: string;
   /** How many registrations are confirmed. */
   readonly confirmed: number;

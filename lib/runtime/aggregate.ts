@@ -35,6 +35,8 @@ export type Decision<Event, Reason extends string> =
 
 /** What a decision may know beyond state and command. */
 export interface DecisionContext {
+  /** The actor's own key, under which it can be told something later. */
+  readonly key: string;
   /** When the turn began, in epoch milliseconds. */
   readonly at: number;
   readonly principal: Principal;

@@ -15,8 +15,9 @@ interface Change<Key, Value extends NonNullable<unknown>> {
  * a step per change since. Changing an older one first takes the entries back to it. Versions that
  * nobody holds any more are collected: neighbours only point towards the entries.
  *
- * H. Baker, "Shallow Binding Makes Functional Arrays Fast", ACM SIGPLAN Notices 26(8), 1991. On the
- * state of a live event it takes a fifth of the time of a hash trie, and a third of its memory.
+ * H. Baker, "Shallow Binding Makes Functional Arrays Fast", ACM SIGPLAN Notices 26(8), 1991. With 20,000
+ * UUIDs as keys it took 0.3 to 0.5 µs for a look-up and a `set`, where the hash trie of `immutable` took
+ * 0.9 to 1.7, and 78 bytes an entry, where that took 182; a map of ten, 419 bytes and 1,639.
  */
 export class PersistentMap<Key, Value extends NonNullable<unknown>> {
   // Most states keep nothing here: they share that.

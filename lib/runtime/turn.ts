@@ -6,7 +6,7 @@
  * @module
  */
 import type { Env } from "../env.ts";
-import type { Aggregate, Decision, Message } from "./aggregate.ts";
+import type { Aggregate, Decision, DecisionContext, Message } from "./aggregate.ts";
 import type { Address, Envelope } from "./envelope.ts";
 import type { Commit, NewEvent, NewMessage, RememberedReply, StoredEvent } from "./store.ts";
 
@@ -136,7 +136,7 @@ export function decideTurn(
       verdicts.push({ is: "held-back", letter });
       continue;
     }
-    const step = decideLetter(aggregate, letter, state, version, at);
+    const step = decideLetter(aggregate, letter, state, version, { key: address.key, at });
     verdicts.push(step.verdict);
     if (step.events.length > 0) {
       for (const event of step.events) events.push(caused(event, letter, aggregate));
@@ -177,7 +177,7 @@ function decideLetter(
   letter: Letter,
   state: unknown,
   version: number,
-  at: number,
+  context: Pick<DecisionContext, "key" | "at">,
 ): Step {
   const refused = (reason: string): Step => {
     return { ...nothing, verdict: { is: "rejected", letter, version, reason }, state };
@@ -189,7 +189,8 @@ function decideLetter(
     if (expectedVersion !== undefined && expectedVersion !== version) {
       return refused("version-mismatch");
     }
-    const decision = aggregate.decide(state, commandIn(letter, aggregate), { at, principal });
+    const command = commandIn(letter, aggregate);
+    const decision = aggregate.decide(state, command, { ...context, principal });
     if (!decision.accepted) return refused(decision.reason);
     refuseBareMessages(decision);
     const after = decision.events.reduce((before, event) => aggregate.evolve(before, event), state);

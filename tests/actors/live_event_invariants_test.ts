@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import * as LiveEvent from "../../actors/live_event/aggregate.ts";
 import { details, standingOf } from "../../actors/live_event/views.ts";
-import { AT } from "../support/given.ts";
+import { AT, KEY } from "../support/given.ts";
 
 const HOUR = 3_600_000;
 const iso = (hours: number) => new Date(AT + hours * HOUR).toISOString();
@@ -36,7 +36,11 @@ const command: fc.Arbitrary<LiveEvent.Command> = fc.oneof(
   { weight: 4, arbitrary: revision },
   {
     weight: 1,
-    arbitrary: fc.constantFrom({ type: "Publish" as const }, { type: "Cancel" as const }),
+    arbitrary: fc.constantFrom(
+      { type: "Publish" as const },
+      { type: "Cancel" as const },
+      { type: "Complete" as const, endsAt: iso(12) },
+    ),
   },
 );
 const steps: fc.Arbitrary<Step[]> = fc.array(
@@ -113,7 +117,7 @@ Deno.test("a state restored from its snapshot looks the same and decides the sam
     restored = roundTripped(events.reduce(LiveEvent.evolve, restored));
     assert.deepEqual(pictureOf(restored), pictureOf(state));
     const revise = { type: "Revise", capacity: state.capacity + 2 } as const;
-    const context = { at: AT, principal: { id: "olga", roles: [] } };
+    const context = { key: KEY, at: AT, principal: { id: "olga", roles: [] } };
     assert.deepEqual(
       LiveEvent.decide(restored, revise, context),
       LiveEvent.decide(state, revise, context),
@@ -131,7 +135,11 @@ function holds(check: (state: LiveEvent.State, events: readonly LiveEvent.Event[
     ];
     for (const { command, by, hour } of [...opening, ...steps]) {
       const principal = { id: by, roles: by === "root" ? ["admin"] : [] };
-      const decision = LiveEvent.decide(state, command, { at: AT + hour * HOUR, principal });
+      const decision = LiveEvent.decide(state, command, {
+        key: KEY,
+        at: AT + hour * HOUR,
+        principal,
+      });
       if (!decision.accepted) continue;
       state = decision.events.reduce(
         (state, event) => LiveEvent.evolve(state, LiveEvent.Event.parse(event)),

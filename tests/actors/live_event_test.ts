@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import * as LiveEvent from "../../actors/live_event/aggregate.ts";
 import { details, mayView, positionOf, standingOf } from "../../actors/live_event/views.ts";
-import { AT, given } from "../support/given.ts";
+import { AT, given, KEY } from "../support/given.ts";
 
 const olga = { principal: { id: "olga", roles: ["organizer"] } };
 const rival = { principal: { id: "rival", roles: ["organizer"] } };
@@ -26,6 +26,15 @@ const scheduled = (plan: { capacity?: number; waitlistCapacity?: number } = {}) 
   }) as const;
 const published = { type: "Published" } as const;
 const cancelled = { type: "Cancelled" } as const;
+const completed = { type: "Completed" } as const;
+/** What the event tells itself for the time of its end. */
+const completion = (endsAt: string) => ({
+  to: { kind: LiveEvent.kind, key: KEY },
+  schema: 1,
+  command: { type: "Complete", endsAt },
+  delayMs: Date.parse(endsAt) - AT,
+});
+const dueAtOnce = ({ delayMs: _, ...message }: ReturnType<typeof completion>) => message;
 const open = (plan: Parameters<typeof scheduled>[0] = {}) => [scheduled(plan), published];
 
 const person = (userId: string) => ({ registrationId: `registration-${userId}`, userId });
@@ -85,7 +94,7 @@ Deno.test("a draft exists only for its organizer and admins", () => {
   const draft = given(LiveEvent, [scheduled()]);
   draft.when({ type: "Publish" }, rival).thenRejected("not-found");
   draft.when(register(ana), by(ana)).thenRejected("not-found");
-  draft.when({ type: "Publish" }, admin).then(published);
+  draft.when({ type: "Publish" }, admin).thenTelling([completion(endsAt)], published);
   assert.deepEqual(
     [olga, admin, rival].map(({ principal }) => mayView(draft.state, principal)),
     [true, true, false],
@@ -110,10 +119,46 @@ Deno.test("Revise, Publish and Cancel are for the organizer and admins", () => {
 });
 
 Deno.test("Publish is accepted once, from draft", () => {
-  given(LiveEvent, [scheduled()]).when({ type: "Publish" }, olga).then(published);
+  given(LiveEvent, [scheduled()]).when({ type: "Publish" }, olga)
+    .thenTelling([completion(endsAt)], published);
   given(LiveEvent, open()).when({ type: "Publish" }, olga).thenRejected("already-published");
   given(LiveEvent, [...open(), cancelled]).when({ type: "Publish" }, olga)
     .thenRejected("cancelled");
+});
+
+Deno.test("a published event is completed at its end, once", () => {
+  const complete = { type: "Complete", endsAt } as const;
+  given(LiveEvent, open()).when(complete).then(completed);
+  assert.equal(given(LiveEvent, [...open(), completed]).state.status, "completed");
+  for (const history of [[], [scheduled()], [...open(), cancelled], [...open(), completed]]) {
+    given(LiveEvent, history).when(complete).then();
+  }
+});
+
+Deno.test("an end that is moved is told anew, and the old one means nothing any more", () => {
+  const later = "2030-06-01T22:00:00.000Z";
+  const revised = { type: "Revised", endsAt: later } as const;
+  given(LiveEvent, open()).when({ type: "Revise", endsAt: later }, olga)
+    .thenTelling([completion(later)], revised);
+  given(LiveEvent, [scheduled()]).when({ type: "Revise", endsAt: later }, olga).then(revised);
+  given(LiveEvent, [scheduled(), revised]).when({ type: "Publish" }, olga)
+    .thenTelling([completion(later)], published);
+  const moved = given(LiveEvent, [...open(), revised]);
+  moved.when({ type: "Complete", endsAt }).then();
+  moved.when({ type: "Complete", endsAt: later }).then(completed);
+});
+
+Deno.test("an event that is over by the time it is published is completed at once", () => {
+  const over = Date.parse(endsAt) + 1;
+  given(LiveEvent, [scheduled()]).when({ type: "Publish" }, { ...olga, at: over })
+    .thenTelling([dueAtOnce(completion(endsAt))], published);
+});
+
+Deno.test("what is over can be neither revised, published nor cancelled", () => {
+  const over = given(LiveEvent, [...open(), completed]);
+  over.when({ type: "Revise", title: "Gala" }, olga).thenRejected("completed");
+  over.when({ type: "Publish" }, olga).thenRejected("completed");
+  over.when({ type: "Cancel" }, olga).thenRejected("completed");
 });
 
 Deno.test("Cancel is accepted once, from draft or published", () => {
@@ -176,7 +221,7 @@ Deno.test("more capacity can promote a waitlist of 150,000 at once", () => {
   for (let i = 1; i <= 150_000; i++) history.push(waitlisted(`user-${i}`, i));
   const state = history.reduce(LiveEvent.evolve, LiveEvent.initial);
   const revise = { type: "Revise", capacity: 200_000 } as const;
-  const decision = LiveEvent.decide(state, revise, { ...olga, at: AT });
+  const decision = LiveEvent.decide(state, revise, { ...olga, key: KEY, at: AT });
   assert.equal(decision.accepted && decision.events.length, 150_001);
 });
 

@@ -3,7 +3,11 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { sql } from "kysely";
 import { openDatabase } from "../../lib/postgres/database.ts";
+import { migrateToLatest } from "../../lib/postgres/migrate.ts";
+import { migrations } from "../../migrations/all.ts";
+import { commitOf, newEvent } from "../contracts/store_contract.ts";
 import { historyOf, organizerToken, played, publishedEvent, send } from "../support/cluster.ts";
+import { postIn } from "../support/post.ts";
 import { type Ending, freePort, ServerProcess, type Variables } from "../support/server_process.ts";
 
 /** A new directory, gone at the end. */
@@ -133,6 +137,62 @@ Deno.test("a token that was minted is one that the server takes, with its roles"
   assert.equal(await make(visitor), 403);
   assert.equal(await make(organizerToken), 401, "one under another key");
 });
+
+Deno.test("dead letters are seen to from the command line", async () => {
+  await using directory = await scratch();
+  const DATA_DIR = directory.path;
+  const run = (...args: readonly string[]) =>
+    ServerProcess.run({ DATA_DIR }, "dead-letters", ...args);
+  assertRefused(await run("list"), /lacks 0001_event_store/);
+
+  const id = await buriedIn(`${DATA_DIR}/postgres`);
+  const listed = await run("list", "--kind", "nobody");
+  assert.deepEqual([listed.code, listed.stdout.length], [0, 1]);
+  const letter = JSON.parse(listed.stdout[0]!);
+  assert.deepEqual([letter.id, letter.error, letter.command], [id, "why", { note: "x" }]);
+  assert.deepEqual((await run("list", "--kind", "somebody")).stdout, []);
+  assert.deepEqual((await run("show", id)).stdout, listed.stdout);
+
+  const edited = await run("edit", id, '{"note":"y"}');
+  assert.deepEqual(JSON.parse(edited.stdout[0]!).command, { note: "y" });
+  assertRefused(await run("edit", id, "{"), /JSON/);
+  assertRefused(await run("redrive", crypto.randomUUID()), /there is no dead letter/);
+  assertRefused(await run("redrive"), /usage/);
+  assertRefused(await run("show", "it"), /no id of a dead letter; usage/);
+  assert.deepEqual((await run("redrive", "--kind", "nobody")).stdout.length, 1);
+  assert.deepEqual((await run("list")).stdout, []);
+  assertRefused(await run("discard", id), /there is no dead letter/);
+});
+
+/** A database with one dead letter in it. */
+async function buriedIn(dataDir: string): Promise<string> {
+  await using database = await openDatabase({ dataDir });
+  await migrateToLatest(database.maintenance, migrations);
+  const { store, outbox } = postIn(database);
+  const to = { kind: "nobody", key: "x" };
+  const messageId = crypto.randomUUID();
+  const ids = { correlationId: crypto.randomUUID(), causationId: crypto.randomUUID() };
+  const principal = { id: "ana", roles: [] };
+  const message = {
+    messageId,
+    to,
+    schema: 1,
+    command: { note: "x" },
+    ...ids,
+    principal,
+    delayMs: 0,
+  };
+  await store.commit([commitOf("sender", "s", {
+    at: Date.parse("2020-01-01"),
+    events: [newEvent("Sent")],
+    messages: [message],
+  })]);
+  const [lane] = await outbox.claim([to], { leaseMs: 60_000, limit: 1 });
+  const { token, messages: [{ position } = { position: 0 }] } = lane!;
+  const failed = { attempts: 1, error: "why", isParked: false };
+  assert.equal(await outbox.bury({ address: to, token, position, ...failed }), true);
+  return messageId;
+}
 
 Deno.test("a mistake on the command line is told in one line", async () => {
   await using directory = await scratch();

@@ -5,9 +5,11 @@ import {
   assertProblem,
   databaseOfThisFile,
   draft,
+  eventually,
   plan,
   published,
   registered,
+  since,
 } from "../support/api.ts";
 
 const database = await databaseOfThisFile();
@@ -303,4 +305,22 @@ Deno.test("events of the years 1 to 9999 are all that there are", async () => {
     assertProblem(answer, 400, "/problems/invalid-request");
     assert.deepEqual(answer.body.errors[0].path, ["endsAt"]);
   }
+});
+
+Deno.test("an event is completed when it ends, and then lists as such", async () => {
+  await using api = new Api(database);
+  const alice = api.as("alice", "organizer");
+  const soon = (ms: number) => new Date(Date.now() + ms).toISOString();
+  const event = await published(alice, { startsAt: soon(300), endsAt: soon(301) });
+  assert.equal((await alice.get(event)).body.status, "published");
+  await eventually(() => api.observed.some(({ type }) => type === "delivered"));
+  const answer = await alice.get(event);
+  assert.equal(answer.body.status, "completed");
+  const list = await alice.get(`/events?status=completed&organizerId=${alice.id}`, since(answer));
+  assert.deepEqual(list.body.items.map(({ id }: { id: string }) => id), [answer.body.id]);
+  const { body } = await alice.get(`${event}/history`);
+  const [, publication, completion] = body.items;
+  assert.equal(completion.type, "Completed");
+  assert.equal(completion.correlationId, publication.correlationId, "one story");
+  assertProblem(await alice.post(`${event}/cancel`), 409, "/problems/live-event/completed");
 });
