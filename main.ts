@@ -88,7 +88,7 @@ export async function startService(
     new ActorSystem({ env, store, observe, limits: { ...limits, residentMax } }),
   );
   system.host(LiveEvent);
-  const outbox = new PostgresOutbox(database.db);
+  const outbox = new PostgresOutbox(database);
   const relay = starting.use(new OutboxRelay({ outbox, system, env, observe }));
 
   const parseBody = bodyParser(limits.bodyBytesMax);

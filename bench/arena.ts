@@ -28,6 +28,10 @@ export interface Sizes {
   readonly activated: number;
   readonly touched: number;
   readonly startEvents: number;
+  readonly hops: number;
+  readonly delayed: number;
+  readonly messagesFew: number;
+  readonly messagesMany: number;
 }
 
 export const fullSizes: Sizes = {
@@ -39,6 +43,10 @@ export const fullSizes: Sizes = {
   activated: 100_000,
   touched: 1_000_000,
   startEvents: 100_000,
+  hops: 20_000,
+  delayed: 1_000_000,
+  messagesFew: 50_000,
+  messagesMany: 1_000_000,
 };
 
 export const quickSizes: Sizes = {
@@ -50,6 +58,10 @@ export const quickSizes: Sizes = {
   activated: 20_000,
   touched: 120_000,
   startEvents: 20_000,
+  hops: 5_000,
+  delayed: 100_000,
+  messagesFew: 50_000,
+  messagesMany: 100_000,
 };
 
 export interface Bench {

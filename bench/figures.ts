@@ -6,21 +6,37 @@
 
 export type Store = "postgres" | "embedded";
 
-export type ContestantName = "real" | "no-op" | "row-lock" | "single-statement" | "bare" | "insert";
+/** "few": the same with few messages, where the figure is about many. */
+export type ContestantName =
+  | "real"
+  | "no-op"
+  | "row-lock"
+  | "single-statement"
+  | "bare"
+  | "insert"
+  | "few";
 
 /** Measured together, on servers of their own. */
-export type Group = "rush" | "spread" | "reads" | "latency" | "memory" | "start";
+export type Group = "rush" | "spread" | "reads" | "latency" | "messages" | "memory" | "start";
 
 export const groups: readonly Group[] = [
   "rush",
   "spread",
   "reads",
   "latency",
+  "messages",
   "memory",
   "start",
 ];
 
-export type Metric = "perSecond" | "p50Ms" | "p99Ms" | "residentMb" | "growthMb" | "startMs";
+export type Metric =
+  | "perSecond"
+  | "p50Ms"
+  | "p99Ms"
+  | "residentMb"
+  | "growthMb"
+  | "startMs"
+  | "outboxMb";
 
 /** What one contestant did in one round. */
 export interface Sample {
@@ -65,6 +81,43 @@ export const figures: readonly Figure[] = [
     metric: "p50Ms",
     against: "insert",
     atMost: 2,
+    store: "postgres",
+  },
+  {
+    group: "messages",
+    workload: "actor to actor, one hop",
+    metric: "perSecond",
+    atLeast: 8_000,
+    store: "postgres",
+  },
+  {
+    group: "messages",
+    workload: "commit to delivery, idle",
+    metric: "p50Ms",
+    atMost: 5,
+    store: "postgres",
+  },
+  {
+    group: "messages",
+    workload: "commit to delivery, idle",
+    metric: "p99Ms",
+    atMost: 25,
+    store: "postgres",
+  },
+  {
+    group: "messages",
+    workload: "claims beside a million delayed",
+    metric: "p50Ms",
+    against: "few",
+    atMost: 1.2,
+    store: "postgres",
+  },
+  {
+    group: "messages",
+    workload: "outbox after a million messages",
+    metric: "outboxMb",
+    against: "few",
+    atMost: 1,
     store: "postgres",
   },
   { group: "memory", workload: "100,000 activated", metric: "residentMb", atMost: 400 },

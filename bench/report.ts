@@ -8,6 +8,7 @@ const units: Readonly<Record<Metric, string>> = {
   residentMb: "MB resident",
   growthMb: "MB growth",
   startMs: "ms to the first answer",
+  outboxMb: "MB on disk",
 };
 
 export function sampleLine({ workload, contestant, round, values }: Sample): string {

@@ -6,9 +6,10 @@
 import { Arena, type Bench } from "./arena.ts";
 import { type Contestant, createRealEvents } from "./contestants.ts";
 import { faultsInRush } from "./exactness.ts";
-import type { Group } from "./figures.ts";
+import type { ContestantName, Group, Sample } from "./figures.ts";
 import { insertOneByOne } from "./insert_baseline.ts";
 import type { LoadPlan, LoadReport } from "./load_generator.ts";
+import { MessageBench } from "./messages.ts";
 import { figuresOf, settle } from "./processes.ts";
 
 const seats = 1_000;
@@ -30,6 +31,7 @@ export const workloads: Readonly<Record<Group, (bench: Bench) => Promise<void>>>
   spread,
   reads,
   latency,
+  messages,
   memory,
   start,
 };
@@ -143,6 +145,52 @@ async function latency(bench: Bench): Promise<void> {
     const values = { p50Ms, p99Ms };
     bench.tell({ workload: "one connection", contestant: "insert", round, values });
   });
+}
+
+/** Through the outbox, from actor to actor. */
+async function messages(bench: Bench): Promise<void> {
+  const { sizes, adminUrl } = bench;
+  await using arena = await Arena.open(bench, "messages");
+  const tell = (workload: string, contestant: ContestantName, round: number, values: Values) =>
+    bench.tell({ workload, contestant, round, values });
+  {
+    await using hopping = await MessageBench.open(await arena.database(adminUrl));
+    await inRounds(bench, async (round) => {
+      const perSecond = await hopping.hops(sizes.hops);
+      const delaysMs = await hopping.delaysMs(sizes.oneByOneRequests);
+      if (round === 0) return;
+      tell("actor to actor, one hop", "real", round, { perSecond });
+      const [p50Ms, p99Ms] = [percentile(delaysMs, 0.5), percentile(delaysMs, 0.99)];
+      tell("commit to delivery, idle", "real", round, { p50Ms, p99Ms });
+    });
+  }
+  {
+    const workload = "claims beside a million delayed";
+    await using few = await MessageBench.open(await arena.database(adminUrl));
+    await using many = await MessageBench.open(await arena.database(adminUrl));
+    await few.delayTo(sizes.delayed / 1_000);
+    await many.delayTo(sizes.delayed);
+    await inRounds(bench, async (round) => {
+      for (const [contestant, delayed] of [["few", few], ["real", many]] as const) {
+        const p50Ms = percentile(await delayed.claimsMs(), 0.5);
+        if (round > 0) tell(workload, contestant, round, { p50Ms });
+      }
+    });
+  }
+  {
+    const workload = "outbox after a million messages";
+    await using many = await MessageBench.open(await arena.database(adminUrl));
+    await many.hops(sizes.messagesFew);
+    tell(workload, "few", 1, { outboxMb: await many.outboxMb() });
+    await many.hops(sizes.messagesMany - sizes.messagesFew);
+    tell(workload, "real", 1, { outboxMb: await many.outboxMb() });
+  }
+}
+
+type Values = Sample["values"];
+
+function percentile(sorted: Float64Array, share: number): number {
+  return sorted[Math.floor(sorted.length * share)] ?? 0;
 }
 
 async function memory(bench: Bench): Promise<void> {

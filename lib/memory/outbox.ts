@@ -163,6 +163,10 @@ export class MemoryOutbox implements Outbox, DeadLetters {
     return { due: Math.min(due.length, countMax), oldestMs, dead: this.#dead.size };
   }
 
+  async tidy(): Promise<void> {
+    await null;
+  }
+
   async list({ kind, key, after = 0, limit }: DeadLetterQuery): Promise<readonly DeadLetter[]> {
     await null;
     return this.#deadInOrder().filter(({ to, position }) =>

@@ -37,11 +37,19 @@ export interface MessageRow {
   readonly at: Date | string;
 }
 
+export interface OutboxPools {
+  readonly relay: Kysely<Tables>;
+  /** Without time limits, for what may take long. */
+  readonly maintenance: Kysely<Tables>;
+}
+
 export class PostgresOutbox implements Outbox {
   readonly #db: Kysely<Tables>;
+  readonly #maintenance: Kysely<Tables>;
 
-  constructor(db: Kysely<Tables>) {
-    this.#db = db;
+  constructor({ relay, maintenance }: OutboxPools) {
+    this.#db = relay;
+    this.#maintenance = maintenance;
   }
 
   async claim(
@@ -173,6 +181,11 @@ export class PostgresOutbox implements Outbox {
       next: last && { availableAt: last.available_at, position: Number(last.position) },
       nextDueMs: ms === null || ms === undefined ? undefined : Number(ms),
     };
+  }
+
+  /** Autovacuum comes once a minute at best, which is a million messages; embedded, never. */
+  async tidy(): Promise<void> {
+    await sql`vacuum (skip_locked) outbox, lane`.execute(this.#maintenance);
   }
 
   async depth(countMax: number): Promise<OutboxDepth> {

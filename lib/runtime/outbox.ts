@@ -104,6 +104,9 @@ export interface Outbox {
   due(after: DueCursor | undefined, limit: number): Promise<DuePage>;
 
   depth(countMax: number): Promise<OutboxDepth>;
+
+  /** Frees the room of messages that are gone; to be called every so many messages. */
+  tidy(): Promise<void>;
 }
 
 /** A message that nobody could handle, and why. */

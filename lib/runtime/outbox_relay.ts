@@ -36,6 +36,8 @@ export interface RelayLimits {
   readonly pollMs: number;
   /** Due messages looked at in one go. */
   readonly pageMax: number;
+  /** Messages after which the outbox is tidied. */
+  readonly tidyEvery: number;
   /** How often the depth of the outbox is observed. */
   readonly depthMs: number;
   readonly depthCountMax: number;
@@ -50,6 +52,7 @@ export const defaultRelayLimits: RelayLimits = {
   pauseMostMs: 10 * 60_000,
   pollMs: 500,
   pageMax: 1_000,
+  tidyEvery: 20_000,
   depthMs: 10_000,
   depthCountMax: 100_000,
 };
@@ -79,6 +82,9 @@ export class OutboxRelay implements AsyncDisposable {
   /** Lanes in hand. */
   readonly #held = new Map<string, Promise<void>>();
   #nudge: (() => void) | undefined;
+  /** Messages handled since the outbox was tidied. */
+  #untidy = 0;
+  #tidying: Promise<void> | undefined;
 
   constructor(options: RelayOptions) {
     this.#options = options;
@@ -103,6 +109,7 @@ export class OutboxRelay implements AsyncDisposable {
     this.#nudge?.();
     await this.#ended;
     await Promise.all(this.#held.values());
+    await this.#tidying;
   }
 
   async #claimAnnounced(): Promise<void> {
@@ -155,11 +162,28 @@ export class OutboxRelay implements AsyncDisposable {
     try {
       const failure = await this.#deliver(lane.messages, deadline);
       const handled = failure?.index ?? lane.messages.length;
-      if (handled > 0) observe({ type: "delivered", address: lane.address, messages: handled });
+      if (handled > 0) this.#count(lane.address, handled);
       if (failure === undefined) await this.#settling.add(laneOf(lane));
       else await this.#afterFailure(lane, failure);
     } catch (error) {
       observe({ type: "relay-failed", task: "settle", error });
+    }
+  }
+
+  #count(address: Address, messages: number): void {
+    this.#options.observe({ type: "delivered", address, messages });
+    this.#untidy += messages;
+    if (this.#untidy < this.#limits.tidyEvery || this.#tidying !== undefined) return;
+    this.#untidy = 0;
+    this.#tidying = this.#tidy().finally(() => this.#tidying = undefined);
+  }
+
+  async #tidy(): Promise<void> {
+    const { outbox, observe } = this.#options;
+    try {
+      await outbox.tidy();
+    } catch (error) {
+      observe({ type: "maintenance-failed", task: "tidy-outbox", error });
     }
   }
 

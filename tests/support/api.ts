@@ -81,7 +81,7 @@ export class Api implements AsyncDisposable {
     this.#projector = new Projector({ projection, store, env: this.#env, observe });
     this.system = new ActorSystem({ env: this.#env, store: this.store, observe, limits });
     this.system.host(LiveEvent);
-    const outbox = new PostgresOutbox(database.db);
+    const outbox = new PostgresOutbox(database);
     this.#relay = new OutboxRelay({ outbox, system: this.system, env: this.#env, observe });
     this.http = app({
       system: this.system,

@@ -9,7 +9,7 @@ export function postIn(database: Database): Post {
   const { db } = database;
   return {
     store: new PostgresEventStore(database),
-    outbox: new PostgresOutbox(db),
+    outbox: new PostgresOutbox(database),
     deadLetters: new PostgresDeadLetters(db),
     async audit() {
       const rows = await db.selectFrom("audit").select(["principal", "act"]).orderBy("id")

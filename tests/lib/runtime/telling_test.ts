@@ -329,6 +329,7 @@ function override(own: Outbox, changes: Partial<Outbox>): Outbox {
     bury: (burial) => own.bury(burial),
     due: (...asked) => own.due(...asked),
     depth: (countMax) => own.depth(countMax),
+    tidy: () => own.tidy(),
     ...changes,
   };
 }
