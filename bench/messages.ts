@@ -92,7 +92,11 @@ export class MessageBench implements AsyncDisposable {
     for (let n = 0; n < claims; n++) {
       const startedAt = performance.now();
       await this.#outbox.due(undefined, 1_000);
-      const claimed = await this.#outbox.claim(lanes, { leaseMs: 30_000, limit: 100 });
+      const claimed = await this.#outbox.claim(lanes, {
+        token: n + 1,
+        leaseMs: 30_000,
+        limit: 100,
+      });
       await this.#outbox.settle(claimed);
       times[n] = performance.now() - startedAt;
     }

@@ -2,9 +2,6 @@
 import { type CreateTableBuilder, type Kysely, sql } from "kysely";
 
 export async function up(db: Kysely<unknown>): Promise<void> {
-  // Lives as long as the tables: a claim's number never comes again.
-  await sql`create sequence lane_token`.execute(db);
-
   await messages(db, "outbox")
     .addColumn("position", "bigint", (column) => column.notNull().generatedByDefaultAsIdentity())
     .addColumn("available_at", "timestamptz", (column) => column.notNull())
@@ -58,7 +55,6 @@ export async function down(db: Kysely<unknown>): Promise<void> {
   for (const table of ["audit", "dead_letter", "lane", "outbox"]) {
     await db.schema.dropTable(table).execute();
   }
-  await sql`drop sequence lane_token`.execute(db);
 }
 
 function messages(db: Kysely<unknown>, table: string) {

@@ -7,6 +7,7 @@ import type { Env } from "../env.ts";
 import { type Address, addressText } from "../runtime/envelope.ts";
 import type {
   Burial,
+  Claim,
   ClaimedLane,
   DeadLetter,
   DeadLetterQuery,
@@ -49,7 +50,6 @@ export class MemoryOutbox implements Outbox, DeadLetters {
   readonly #dead = new Map<string, DeadLetter>();
   readonly audit: AuditEntry[] = [];
   #position = 0;
-  #token = 0;
 
   constructor(env: Pick<Env, "now">, raiseRevision: (address: Address) => void) {
     this.#env = env;
@@ -71,27 +71,27 @@ export class MemoryOutbox implements Outbox, DeadLetters {
   add(messages: readonly NewMessage[], at: number): void {
     for (const { delayMs, ...message } of messages) {
       const position = ++this.#position;
+      const availableAt = delayMs > 0 ? at + delayMs : Math.min(at, this.#env.now());
       this.#waiting.set(position, {
         message: { ...message, position, at },
-        availableAt: at + delayMs,
+        availableAt,
       });
     }
   }
 
   async claim(
     lanes: readonly Address[],
-    { leaseMs, limit }: { readonly leaseMs: number; readonly limit: number },
+    { token, leaseMs, limit }: Claim,
   ): Promise<readonly ClaimedLane[]> {
     await null;
     const now = this.#env.now();
     return lanes.flatMap((address) => {
       const text = addressText(address);
       const known = this.#lanes.get(text);
-      const isFree = known === undefined ||
+      const isFree = known === undefined || known.token === token ||
         known.nextAt <= now && known.leaseUntil <= now && !(known.isParked && this.#hasDead(text));
       if (!isFree) return [];
       const attempts = known?.attempts ?? 0;
-      const token = ++this.#token;
       const lane = { token, leaseUntil: now + leaseMs, nextAt: now, attempts, isParked: false };
       this.#lanes.set(text, lane);
       const messages = this.#dueOf(text).slice(0, limit).map(({ message }) => copied(message));

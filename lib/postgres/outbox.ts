@@ -11,6 +11,7 @@ import type { Address, Principal } from "../runtime/envelope.ts";
 import { addressText } from "../runtime/envelope.ts";
 import type {
   Burial,
+  Claim,
   ClaimedLane,
   DueCursor,
   DuePage,
@@ -54,23 +55,25 @@ export class PostgresOutbox implements Outbox {
 
   async claim(
     lanes: readonly Address[],
-    { leaseMs, limit }: { readonly leaseMs: number; readonly limit: number },
+    { token, leaseMs, limit }: Claim,
   ): Promise<readonly ClaimedLane[]> {
     const { rows } = await sql<ClaimRow>`
       with claimed as (
         insert into lane as l (kind, key, token, lease_until, next_at, attempts)
-        select r.kind, r.key, nextval('lane_token'), now() + ${leaseMs} * interval '1 ms', now(), 0
+        select r.kind, r.key, ${token}::bigint, now() + ${leaseMs} * interval '1 ms', now(), 0
         from jsonb_to_recordset(${asParameter(lanes)}::text::jsonb) as r(kind text, key text)
         order by r.kind collate "C", r.key collate "C"
         on conflict (kind, key) do update
         set token = excluded.token, lease_until = excluded.lease_until, parked_at = null
-        where l.next_at <= now() and l.lease_until <= now() and (
-          l.parked_at is null
-          or not exists (select from dead_letter d where d.kind = l.kind and d.key = l.key)
+        where l.token = excluded.token or (
+          l.next_at <= now() and l.lease_until <= now() and (
+            l.parked_at is null
+            or not exists (select from dead_letter d where d.kind = l.kind and d.key = l.key)
+          )
         )
-        returning kind, key, token, attempts
+        returning kind, key, attempts
       )
-      select claimed.kind, claimed.key, claimed.token, claimed.attempts, waiting.messages
+      select claimed.kind, claimed.key, claimed.attempts, waiting.messages
       from claimed cross join lateral (
         select json_agg(m order by m.position) as messages from (
           select * from outbox o
@@ -79,9 +82,9 @@ export class PostgresOutbox implements Outbox {
           limit ${limit}
         ) m
       ) waiting`.execute(this.#db);
-    return rows.map(({ kind, key, token, attempts, messages }) => ({
+    return rows.map(({ kind, key, attempts, messages }) => ({
       address: { kind, key },
-      token: Number(token),
+      token,
       attempts,
       messages: (messages ?? []).map(messageOf),
     }));
@@ -183,8 +186,18 @@ export class PostgresOutbox implements Outbox {
     };
   }
 
-  /** Autovacuum comes once a minute at best, which is a million messages; embedded, never. */
+  /**
+   * Forgets lanes that whoever had them has left for good, and makes room. Autovacuum comes once a
+   * minute at best, which is a million messages; embedded, never.
+   */
   async tidy(): Promise<void> {
+    await sql`
+      delete from lane where ctid = any(array(
+        select l.ctid from lane l
+        where l.lease_until <= now() and l.next_at <= now() and l.parked_at is null
+          and not exists (select from outbox o where o.kind = l.kind and o.key = l.key)
+        for update skip locked
+      ))`.execute(this.#maintenance);
     await sql`vacuum (skip_locked) outbox, lane`.execute(this.#maintenance);
   }
 
@@ -205,7 +218,6 @@ export class PostgresOutbox implements Outbox {
 interface ClaimRow {
   readonly kind: string;
   readonly key: string;
-  readonly token: Int8;
   readonly attempts: number;
   readonly messages: readonly MessageRow[] | null;
 }

@@ -152,7 +152,9 @@ told as (
   insert into outbox (kind, key, message_id, schema, command, correlation_id, causation_id, principal,
     traceparent, at, available_at)
   select m.kind, m.key, m.id, m.schema, m.command, m.correlation, m.causation, m.principal,
-    m.trace, r.at, r.at + m.delay * interval '1 ms'
+    m.trace, r.at,
+    -- What is due at once does not wait for the clock of a node that is ahead.
+    case when m.delay > 0 then r.at + m.delay * interval '1 ms' else least(r.at, now()) end
   from applied r cross join lateral rows from (jsonb_to_recordset(r.messages) as (
     kind text, key text, id uuid, schema smallint, command jsonb, correlation uuid, causation uuid,
     principal jsonb, trace text, delay bigint

@@ -29,9 +29,15 @@ export interface OutboxMessage {
   readonly at: number;
 }
 
+export interface Claim {
+  /** Tells this claim from every other; an integer below 2^53. */
+  readonly token: number;
+  readonly leaseMs: number;
+  readonly limit: number;
+}
+
 export interface ClaimedLane {
   readonly address: Address;
-  /** Tells this claim from every other. */
   readonly token: number;
   /** How often in a row the message at its head has failed. */
   readonly attempts: number;
@@ -83,12 +89,10 @@ export interface OutboxDepth {
 export interface Outbox {
   /**
    * Takes those of the lanes that nobody has, and that are neither paused nor parked, for `leaseMs` by
-   * the store's own clock, with at most `limit` messages of each.
+   * the store's own clock, with at most `limit` messages of each. Repeated under one token it takes
+   * again what it took before: its answer may have got lost.
    */
-  claim(
-    lanes: readonly Address[],
-    { leaseMs, limit }: { readonly leaseMs: number; readonly limit: number },
-  ): Promise<readonly ClaimedLane[]>;
+  claim(lanes: readonly Address[], claim: Claim): Promise<readonly ClaimedLane[]>;
 
   /** Ends claims that still hold; answers with the lanes freed that have messages due. */
   settle(lanes: readonly SettledLane[]): Promise<readonly Address[]>;

@@ -36,8 +36,9 @@ export interface RelayLimits {
   readonly pollMs: number;
   /** Due messages looked at in one go. */
   readonly pageMax: number;
-  /** Messages after which the outbox is tidied. */
+  /** The outbox is tidied after so many messages, and anyway after so long. */
   readonly tidyEvery: number;
+  readonly tidyMs: number;
   /** How often the depth of the outbox is observed. */
   readonly depthMs: number;
   readonly depthCountMax: number;
@@ -53,6 +54,7 @@ export const defaultRelayLimits: RelayLimits = {
   pollMs: 500,
   pageMax: 1_000,
   tidyEvery: 20_000,
+  tidyMs: 10 * 60_000,
   depthMs: 10_000,
   depthCountMax: 100_000,
 };
@@ -67,8 +69,10 @@ export interface RelayOptions {
 
 /** Of a lease, the part after which its holder starts nothing more. */
 const LEASE_USABLE = 2 / 3;
-/** How long settling a lane is tried; after that its lease gives it back. */
-const SETTLE_GIVE_UP_MS = 5_000;
+/** How long claiming and settling are tried; after that a lease gives the lane back. */
+const GIVE_UP_MS = 5_000;
+/** So many that no two claims ever draw the same. */
+const TOKENS = 2 ** 53;
 
 /** Any number of nodes may run one over the same outbox. */
 export class OutboxRelay implements AsyncDisposable {
@@ -94,7 +98,12 @@ export class OutboxRelay implements AsyncDisposable {
       batchMax: this.#limits.lanesMax,
       inFlightMax: 1,
     });
-    this.#ended = Promise.all([this.#claimAnnounced(), this.#sweep(), this.#observeDepth()]);
+    this.#ended = Promise.all([
+      this.#claimAnnounced(),
+      this.#sweep(),
+      this.#observeDepth(),
+      this.#tidyRegularly(),
+    ]);
   }
 
   /** Messages to these actors were committed: bring them soon. */
@@ -113,7 +122,7 @@ export class OutboxRelay implements AsyncDisposable {
   }
 
   async #claimAnnounced(): Promise<void> {
-    const { outbox, observe } = this.#options;
+    const { outbox, observe, env } = this.#options;
     const { leaseMs, batchMax: limit } = this.#limits;
     while (!this.#stopped.signal.aborted) {
       const wanted = this.#takeAnnounced();
@@ -122,10 +131,14 @@ export class OutboxRelay implements AsyncDisposable {
         continue;
       }
       try {
-        const claimedAt = this.#options.env.monotonic();
-        for (const lane of await outbox.claim(wanted, { leaseMs, limit })) {
-          this.#hold(lane, claimedAt + leaseMs * LEASE_USABLE);
-        }
+        const claimedAt = env.monotonic();
+        const claim = { token: Math.floor(env.random() * TOKENS), leaseMs, limit };
+        const lanes = await retryTransient(() => outbox.claim(wanted, claim), {
+          env,
+          giveUpMs: GIVE_UP_MS,
+          onFailure: (error) => observe({ type: "relay-failed", task: "claim", error }),
+        });
+        for (const lane of lanes) this.#hold(lane, claimedAt + leaseMs * LEASE_USABLE);
       } catch (error) {
         observe({ type: "relay-failed", task: "claim", error });
         // Whoever looks for what is due finds them again.
@@ -173,12 +186,23 @@ export class OutboxRelay implements AsyncDisposable {
   #count(address: Address, messages: number): void {
     this.#options.observe({ type: "delivered", address, messages });
     this.#untidy += messages;
-    if (this.#untidy < this.#limits.tidyEvery || this.#tidying !== undefined) return;
-    this.#untidy = 0;
-    this.#tidying = this.#tidy().finally(() => this.#tidying = undefined);
+    if (this.#untidy >= this.#limits.tidyEvery) void this.#tidy();
   }
 
-  async #tidy(): Promise<void> {
+  async #tidyRegularly(): Promise<void> {
+    while (!this.#stopped.signal.aborted) {
+      await this.#pause(this.#limits.tidyMs);
+      if (!this.#stopped.signal.aborted) await this.#tidy();
+    }
+  }
+
+  /** Once at a time. */
+  #tidy(): Promise<void> {
+    this.#untidy = 0;
+    return this.#tidying ??= this.#tidyNow().finally(() => this.#tidying = undefined);
+  }
+
+  async #tidyNow(): Promise<void> {
     const { outbox, observe } = this.#options;
     try {
       await outbox.tidy();
@@ -235,7 +259,7 @@ export class OutboxRelay implements AsyncDisposable {
     const { env, outbox, observe } = this.#options;
     const more = await retryTransient(() => outbox.settle(lanes), {
       env,
-      giveUpMs: SETTLE_GIVE_UP_MS,
+      giveUpMs: GIVE_UP_MS,
       onFailure: (error) => observe({ type: "relay-failed", task: "settle", error }),
     });
     this.announce(more);

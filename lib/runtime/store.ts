@@ -70,7 +70,7 @@ export interface NewMessage {
   /** The id of the message that led to this one. */
   readonly causationId: string;
   readonly principal: Principal;
-  /** How long after the commit's `at` it is due. */
+  /** How long after the commit's `at` it is due; 0 is at once, whatever `at` says. */
   readonly delayMs: number;
   readonly traceparent?: string;
 }

@@ -301,10 +301,13 @@ export function replay(
  */
 export function isWrittenIn(
   tail: readonly StoredEvent[],
-  { version, events }: Pick<Commit, "version" | "events">,
+  { version, at, events }: Pick<Commit, "version" | "at" | "events">,
 ): boolean {
+  // A message out of the outbox may have been handled by another node: then at another time.
   return events.length > 0 && tail[0]?.version === version + 1 &&
-    events.every(({ causationId }, index) => tail[index]?.causationId === causationId);
+    events.every(({ causationId }, index) =>
+      tail[index]?.causationId === causationId && tail[index].at === at
+    );
 }
 
 /** An event of any age, in today's form. */

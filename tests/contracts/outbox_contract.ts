@@ -31,9 +31,22 @@ export function outboxContract(
 const HOUR_MS = 3_600_000;
 /** What was told then is due, by any clock. */
 const PAST = Date.parse("2020-01-01T12:00:00Z");
-const whole = { leaseMs: HOUR_MS, limit: 100 };
+const token = () => Math.floor(Math.random() * 2 ** 53);
+const whole = {
+  leaseMs: HOUR_MS,
+  limit: 100,
+  get token() {
+    return token();
+  },
+};
 /** A lease that is over as soon as it is given. */
-const over = { leaseMs: 0, limit: 100 };
+const over = {
+  leaseMs: 0,
+  limit: 100,
+  get token() {
+    return token();
+  },
+};
 const root = { id: "root" };
 
 function messageTo(to: Address, note: string, changes: Partial<NewMessage> = {}): NewMessage {
@@ -249,11 +262,45 @@ const contract: Record<string, OutboxTest> = {
         events: [newEvent("Sent")],
         messages: [messageTo(to, note, { delayMs })],
       });
-    await store.commit([commit(Date.now(), "late", HOUR_MS), commit(AT, "future", 0)]);
+    await store.commit([commit(Date.now(), "late", HOUR_MS)]);
     await store.commit([commit(PAST, "soon", 60_000)]);
     assert.deepEqual(notesIn((await outbox.claim([to], whole))[0]), ["soon"]);
     const { nextDueMs } = await outbox.due(undefined, 10);
     assert(nextDueMs !== undefined && nextDueMs > 0 && nextDueMs <= HOUR_MS);
+  },
+
+  "what is told at once is due, however far a node's clock is ahead": async (post, kind) => {
+    const to = { kind, key: "a" };
+    const messages = [messageTo(to, "1")];
+    const events = [newEvent("Sent")];
+    await post.store.commit([commitOf(kind, "sender", { at: AT, events, messages })]);
+    assert.deepEqual(notesIn((await post.outbox.claim([to], whole))[0]), ["1"]);
+  },
+
+  "a claim that is repeated takes again what it took": async ({ store, outbox }, kind) => {
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1");
+    const claim = { ...whole };
+    const [lane] = await outbox.claim([to], claim);
+    assert.deepEqual(await outbox.claim([to], claim), [lane]);
+    assert.deepEqual(await outbox.claim([to], whole), [], "which no other claim does");
+  },
+
+  "tidying leaves alone what is claimed, paused, parked or waiting": async (post, kind) => {
+    const { store, outbox } = post;
+    const [claimed, paused, waiting] = ["a", "b", "c"].map((key) => ({ kind, key }));
+    await toldNotes(store, waiting!, "1");
+    await outbox.claim([claimed!], whole);
+    const [lane] = await outbox.claim([paused!], whole);
+    const pause = { ms: HOUR_MS, attempts: 1, error: "why" };
+    await outbox.settle([{ ...lane!, pause }]);
+    await outbox.claim([waiting!], over);
+    await outbox.tidy();
+    const free = await outbox.claim([claimed!, paused!, waiting!], whole);
+    assert.deepEqual(free.map(({ address, messages }) => [address.key, messages.length]), [[
+      "c",
+      1,
+    ]]);
   },
 
   "what is due is found page by page, oldest first": async ({ store, outbox }, kind) => {

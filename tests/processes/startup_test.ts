@@ -187,7 +187,7 @@ async function buriedIn(dataDir: string): Promise<string> {
     events: [newEvent("Sent")],
     messages: [message],
   })]);
-  const [lane] = await outbox.claim([to], { leaseMs: 60_000, limit: 1 });
+  const [lane] = await outbox.claim([to], { token: 1, leaseMs: 60_000, limit: 1 });
   const { token, messages: [{ position } = { position: 0 }] } = lane!;
   const failed = { attempts: 1, error: "why", isParked: false };
   assert.equal(await outbox.bury({ address: to, token, position, ...failed }), true);

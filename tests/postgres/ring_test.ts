@@ -1,0 +1,307 @@
+/** Messages that go round a ring of actors, while nodes die and freeze and connections break. */
+import assert from "node:assert/strict";
+import { type Kysely, sql } from "kysely";
+import { systemEnv } from "../../lib/env.ts";
+import { openDatabase } from "../../lib/postgres/database.ts";
+import { PostgresEventStore } from "../../lib/postgres/event_store.ts";
+import { migrateToLatest } from "../../lib/postgres/migrate.ts";
+import type { Tables } from "../../lib/postgres/tables.ts";
+import type { Cause } from "../../lib/runtime/envelope.ts";
+import { ActorSystem } from "../../lib/runtime/system.ts";
+import { readEvent } from "../../lib/runtime/turn.ts";
+import { migrations } from "../../migrations/all.ts";
+import { createServerDatabase } from "../support/database.ts";
+import * as Ring from "../support/ring.ts";
+import { RingProcess, type RingVariables } from "../support/ring_process.ts";
+import { VirtualEnv } from "../support/virtual_env.ts";
+
+/** What is passed altogether. 50,000 are for a run by hand. */
+const MESSAGES = Number(Deno.env.get("RING_MESSAGES") ?? 5_000);
+/** Decides what goes wrong, where, and after how many messages; not who is doing what just then. */
+const SEED = Number(Deno.env.get("RING_SEED") ?? 1);
+/** On their way at one time. */
+const TOKENS = 40;
+/** Of a token after its first pass. */
+const HOPS = Math.ceil(MESSAGES / TOKENS) - 1;
+const FAULTS = Math.ceil(MESSAGES / 110);
+const NODES = 3;
+const LEASE_MS = 1_000;
+const POLL_MS = 20;
+/** Far more than any one fault can cost: what has not moved by then never will. */
+const STUCK_MS = 15_000;
+
+type NodeFault =
+  | { readonly is: "crash" | "replacement"; readonly node: number }
+  | { readonly is: "freeze"; readonly node: number; readonly ms: number };
+
+/** "cut": the server ends the sessions of all nodes. */
+type Fault = NodeFault | { readonly is: "cut" };
+
+interface PlannedFault {
+  readonly afterMessages: number;
+  readonly fault: Fault;
+}
+
+/** Spread over the whole way but its end: each comes while there is something to lose. */
+function plannedFaults(): readonly PlannedFault[] {
+  const chance = new VirtualEnv(SEED);
+  const upTo = (limit: number) => Math.floor(chance.random() * limit);
+  const moments = Array.from({ length: FAULTS }, () => upTo(0.95 * MESSAGES));
+  return moments.sort((a, b) => a - b).map((afterMessages) => {
+    const node = upTo(NODES);
+    // Some leases have run out when it wakes, and some of those have been taken by others.
+    const freeze: Fault = { is: "freeze", node, ms: LEASE_MS + upTo(LEASE_MS) };
+    const faults: readonly Fault[] = [
+      { is: "crash", node },
+      // Nothing else lets a node act on a claim that another has taken from it.
+      freeze,
+      freeze,
+      { is: "cut" },
+      { is: "replacement", node },
+    ];
+    return { afterMessages, fault: faults[upTo(faults.length)]! };
+  });
+}
+
+/** The nodes by their places. At each place one thing goes wrong at a time. */
+class Cluster implements AsyncDisposable {
+  readonly #variables: RingVariables;
+  readonly #nodes: RingProcess[];
+  /** The places that something goes wrong at, until they are whole again. */
+  readonly #struck = new Map<number, Promise<void>>();
+
+  private constructor(variables: RingVariables, nodes: RingProcess[]) {
+    this.#variables = variables;
+    this.#nodes = nodes;
+  }
+
+  static async start(url: string): Promise<Cluster> {
+    const variables: RingVariables = {
+      DATABASE_URL: url,
+      RELAY_LEASE_MS: String(LEASE_MS),
+      RELAY_POLL_MS: String(POLL_MS),
+    };
+    const starting = Array.from({ length: NODES }, () => RingProcess.start(variables));
+    return new Cluster(variables, await Promise.all(starting));
+  }
+
+  /** Resolves once it has begun. Of places in trouble it spares the one meant, and takes the next. */
+  async strike(fault: NodeFault): Promise<void> {
+    while (this.#struck.size === NODES) await Promise.race(this.#struck.values());
+    let place = fault.node;
+    while (this.#struck.has(place)) place = (place + 1) % NODES;
+    const recovery = this.#recovery(place, fault).then(() => void this.#struck.delete(place));
+    // Whoever waits for the place hears of it; until then it is nobody's.
+    recovery.catch(() => {});
+    this.#struck.set(place, recovery);
+  }
+
+  async recovered(): Promise<void> {
+    await Promise.all(this.#struck.values());
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.#nodes.map((node) => node.end()));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.allSettled(this.#struck.values());
+    await Promise.all(this.#nodes.map((node) => node[Symbol.asyncDispose]()));
+  }
+
+  async #recovery(place: number, fault: NodeFault): Promise<void> {
+    const node = this.#nodes[place]!;
+    if (fault.is === "freeze") {
+      node.freeze();
+      await systemEnv.sleep(fault.ms);
+      return node.thaw();
+    }
+    await (fault.is === "crash" ? node.crash() : node.end());
+    this.#nodes[place] = await RingProcess.start(this.#variables);
+  }
+}
+
+/** What the test sees of the database, over one connection that is never cut. */
+class Observer {
+  readonly #db: Kysely<Tables>;
+  #passed = 0;
+  #movedAt = performance.now();
+
+  constructor(db: Kysely<Tables>) {
+    this.#db = db;
+  }
+
+  async cutOthers(): Promise<void> {
+    await sql`
+      select pg_terminate_backend(pid) from pg_stat_activity
+      where datname = current_database() and pid <> pg_backend_pid()`.execute(this.#db);
+  }
+
+  /** Every token is on its way in one message until it has arrived. */
+  async arrived(): Promise<void> {
+    await this.#until(async () => await this.count("outbox") === 0);
+  }
+
+  async passed(messages: number): Promise<void> {
+    await this.#until(() => this.#passed >= messages);
+  }
+
+  async count(table: "outbox" | "dead_letter"): Promise<number> {
+    const { rows } = await sql<{ count: number | bigint | string }>`
+      select count(*) from ${sql.table(table)}`.execute(this.#db);
+    return Number(rows[0]!.count);
+  }
+
+  async #until(isSo: () => boolean | Promise<boolean>): Promise<void> {
+    for (;;) {
+      await this.#look();
+      if (await isSo()) return;
+      await systemEnv.sleep(10);
+    }
+  }
+
+  async #look(): Promise<void> {
+    const { rows } = await sql<{ passed: number | bigint | string | null }>`
+      select sum(version) as passed from actor`.execute(this.#db);
+    const passed = Number(rows[0]!.passed);
+    const now = performance.now();
+    if (passed > this.#passed) this.#movedAt = now;
+    this.#passed = passed;
+    if (now - this.#movedAt < STUCK_MS) return;
+    const lanes = await sql`
+      select outbox.*, lane.*, now() from outbox left join lane using (kind, key)
+      order by position`.execute(this.#db);
+    throw new Error(`Stuck at ${passed} of ${TOKENS * (HOPS + 1)}: ${Deno.inspect(lanes.rows)}`);
+  }
+}
+
+/** Each token at its first actor, by a process that brings no messages itself. */
+async function putTokensIn(url: string): Promise<void> {
+  await using database = await openDatabase({ url, allowUnsafe: true });
+  await migrateToLatest(database.maintenance, migrations);
+  await using system = systemOver(new PostgresEventStore(database));
+  await Promise.all(Array.from({ length: TOKENS }, async (_, token) => {
+    const first = { token, hops: HOPS };
+    const command = { type: "Pass" as const, ...first };
+    const { accepted } = await system.ask(Ring, Ring.keyFor(first), command, cause(), () => null);
+    assert(accepted);
+  }));
+}
+
+function systemOver(store: PostgresEventStore): ActorSystem {
+  const system = new ActorSystem({ env: systemEnv, store, observe() {} });
+  system.host(Ring);
+  return system;
+}
+
+function cause(): Cause {
+  const id = systemEnv.uuid();
+  const principal = { id: "test", roles: [] };
+  return {
+    messageId: id,
+    correlationId: id,
+    causationId: id,
+    principal,
+    deadline: systemEnv.monotonic() + 5_000,
+  };
+}
+
+interface Passing extends Ring.Event {
+  readonly key: string;
+  readonly at: number;
+}
+
+/** The streams of the ring, each gap-free, and the state of each actor what its stream says. */
+async function readRing(url: string): Promise<readonly Passing[]> {
+  await using database = await openDatabase({ url, allowUnsafe: true });
+  const store = new PostgresEventStore(database);
+  await using system = systemOver(store);
+  const streams = Ring.keys.map(async (key) => {
+    const stored = await store.readStream({ kind: Ring.kind, key });
+    assert.deepEqual(stored.map(({ version }) => version), stored.map((_, index) => index + 1));
+    const passings = stored.map((event) => ({ ...readEvent(Ring, event), key, at: event.at }));
+    const { view, version } = await system.read(Ring, key, cause(), (state) => state);
+    assert.equal(version, stored.length);
+    assert.deepEqual(view, passings.reduce(Ring.evolve, Ring.initial), `the state of ${key}`);
+    return passings;
+  });
+  return (await Promise.all(streams)).flat();
+}
+
+function assertEachPassedOnce(passings: readonly Passing[]): void {
+  const counts = new Map<string, number>();
+  for (const { token, hops, key } of passings) {
+    assert.equal(key, Ring.keyFor({ token, hops }), `where token ${token} has ${hops} hops left`);
+    const name = `token ${token}, ${hops} left`;
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  const doubled = [...counts].filter(([, count]) => count > 1);
+  const lost: string[] = [];
+  for (let token = 0; token < TOKENS; token++) {
+    for (let hops = 0; hops <= HOPS; hops++) {
+      const name = `token ${token}, ${hops} left`;
+      if (!counts.has(name)) lost.push(name);
+    }
+  }
+  assert.deepEqual({ doubled, lost }, { doubled: [], lost: [] });
+  assert.equal(passings.length, TOKENS * (HOPS + 1));
+}
+
+/** Each actor hears from the one before it alone, and in the order in which that one told it. */
+function assertOrderIsKept(passings: readonly Passing[]): void {
+  const streams = Map.groupBy(passings, ({ key }) => key);
+  const asText = (token: number, hops: number) => `token ${token}, ${hops} left`;
+  Ring.keys.forEach((key, place) => {
+    const next = Ring.keys[(place + 1) % Ring.SIZE]!;
+    const told = streams.get(key)!.filter(({ hops }) => hops > 0);
+    const heard = streams.get(next)!.filter(({ hops }) => hops < HOPS);
+    assert.deepEqual(
+      heard.map(({ token, hops }) => asText(token, hops)),
+      told.map(({ token, hops }) => asText(token, hops - 1)),
+      `what ${key} has told ${next}`,
+    );
+  });
+}
+
+/** A message is told when its predecessor passes, and handled when it passes itself. */
+function longestWaitMs(passings: readonly Passing[]): number {
+  const at = new Map(passings.map(({ token, hops, at }) => [`${token}/${hops}`, at]));
+  const waits = passings.filter(({ hops }) => hops < HOPS).map(({ token, hops, at: handledAt }) => {
+    return handledAt - at.get(`${token}/${hops + 1}`)!;
+  });
+  return waits.reduce((longest, wait) => Math.max(longest, wait), 0);
+}
+
+async function passesThroughFaults(): Promise<void> {
+  await using database = await createServerDatabase();
+  const { url } = database;
+  await putTokensIn(url);
+  await using observing = await openDatabase({ url, poolMax: 1, allowUnsafe: true });
+  const observer = new Observer(observing.db);
+  await using cluster = await Cluster.start(url);
+
+  for (const { afterMessages, fault } of plannedFaults()) {
+    await observer.passed(afterMessages);
+    await (fault.is === "cut" ? observer.cutOthers() : cluster.strike(fault));
+  }
+  await cluster.recovered();
+  await observer.arrived();
+  await cluster.end();
+
+  assert.equal(await observer.count("outbox"), 0);
+  assert.equal(await observer.count("dead_letter"), 0);
+  const passings = await readRing(url);
+  assertEachPassedOnce(passings);
+  assertOrderIsKept(passings);
+  const waitMs = longestWaitMs(passings);
+  assert(waitMs < STUCK_MS, `a message waited for ${waitMs} ms`);
+}
+
+Deno.test("whatever crashes, freezes or breaks off, each message has its effect once", async () => {
+  try {
+    await passesThroughFaults();
+  } catch (error) {
+    console.error(`RING_SEED=${SEED} RING_MESSAGES=${MESSAGES}`);
+    throw error;
+  }
+});
