@@ -15,7 +15,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn("token", "bigint", (column) => column.notNull())
     .addColumn("lease_until", "timestamptz", (column) => column.notNull())
     .addColumn("next_at", "timestamptz", (column) => column.notNull())
+    // Those at the message of that position; any other begins anew.
     .addColumn("attempts", "integer", (column) => column.notNull())
+    .addColumn("attempted", "bigint")
     .addColumn("error", "text")
     .addColumn("parked_at", "timestamptz")
     .addPrimaryKeyConstraint("lane_pkey", ["kind", "key"])

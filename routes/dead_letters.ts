@@ -10,7 +10,7 @@ import { type CallerEnv, requireRole } from "../lib/http/caller.ts";
 import { pageOf, pageParameters, placeIn } from "../lib/http/pages.ts";
 import { type BodyParser, parsedParams, parsedQuery } from "../lib/http/parsed.ts";
 import { ProblemError } from "../lib/http/problem.ts";
-import { text } from "../lib/http/text.ts";
+import { isStorable, text } from "../lib/http/text.ts";
 import type { DeadLetter, DeadLetters } from "../lib/runtime/outbox.ts";
 
 export interface DeadLetterOptions {
@@ -30,8 +30,27 @@ const ListQuery = z.strictObject({
   key: text({ min: 1, max: 500 }).exactOptional(),
 });
 
+/** V8 parses JSON of any depth; whoever walks it, as Postgres does, needs a bound. */
+const DEPTH_MAX = 64;
+
+function isKeepable(value: unknown, depth = 0): boolean {
+  if (typeof value === "string") return isStorable(value);
+  if (typeof value === "number") return Number.isFinite(value);
+  if (typeof value !== "object" || value === null) return true;
+  return depth < DEPTH_MAX &&
+    Object.entries(value).every(([name, inner]) =>
+      isStorable(name) && isKeepable(inner, depth + 1)
+    );
+}
+
+const Command = z.custom<Readonly<Record<string, unknown>>>(
+  (value) =>
+    typeof value === "object" && !Array.isArray(value) && value !== null && isKeepable(value),
+  { error: `Must be an object without U+0000 or unpaired surrogates, at most ${DEPTH_MAX} deep` },
+);
+
 const Change = z.strictObject({
-  command: z.record(z.string(), z.json()),
+  command: Command,
   schema: z.int().min(1).max(32_767).exactOptional(),
 });
 

@@ -31,6 +31,8 @@ interface Lane {
   readonly token: number;
   leaseUntil: number;
   nextAt: number;
+  /** The message whose attempts are counted. */
+  position: number | undefined;
   attempts: number;
   isParked: boolean;
 }
@@ -91,10 +93,18 @@ export class MemoryOutbox implements Outbox, DeadLetters {
       const isFree = known === undefined || known.token === token ||
         known.nextAt <= now && known.leaseUntil <= now && !(known.isParked && this.#hasDead(text));
       if (!isFree) return [];
-      const attempts = known?.attempts ?? 0;
-      const lane = { token, leaseUntil: now + leaseMs, nextAt: now, attempts, isParked: false };
-      this.#lanes.set(text, lane);
       const messages = this.#dueOf(text).slice(0, limit).map(({ message }) => copied(message));
+      const position = messages[0]?.position;
+      const attempts = known?.position === position ? known?.attempts ?? 0 : 0;
+      const leaseUntil = now + leaseMs;
+      this.#lanes.set(text, {
+        token,
+        leaseUntil,
+        nextAt: now,
+        position,
+        attempts,
+        isParked: false,
+      });
       return [{ address, token, attempts, messages }];
     });
   }
@@ -107,7 +117,8 @@ export class MemoryOutbox implements Outbox, DeadLetters {
       const lane = this.#lanes.get(text);
       if (lane?.token !== token) return [];
       if (pause !== undefined) {
-        Object.assign(lane, { leaseUntil: now, nextAt: now + pause.ms, attempts: pause.attempts });
+        const { ms, position, attempts } = pause;
+        Object.assign(lane, { leaseUntil: now, nextAt: now + ms, position, attempts });
         return [];
       }
       lane.leaseUntil = now;

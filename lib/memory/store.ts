@@ -139,9 +139,9 @@ export class MemoryStore implements Store {
   #apply(commit: Commit): CommitOutcome {
     const { address, revision, events, replies, at, messages = [], consumed = [] } = commit;
     const actor = this.#actorAt(address);
+    if (actor.revision !== revision) return { is: "conflict" };
     const gone = this.outbox.gone(address, consumed);
     if (gone.length > 0) return { is: "consumed", gone };
-    if (actor.revision !== revision) return { is: "conflict" };
     const known = replies.flatMap((reply) => actor.replies.get(replyKey(reply)) ?? []);
     if (known.length > 0) {
       return { is: "duplicate", replies: copied(known.map(({ reply }) => reply)) };

@@ -71,9 +71,9 @@ export class PostgresDeadLetters implements DeadLetters {
       ? sql`where message_id = ${which.messageId}::uuid`
       : sql`where kind = ${which.kind} order by position limit ${which.limit}`;
     const { rows } = await sql<DeadLetterRow>`
-      with chosen as materialized (select ctid as place from dead_letter ${chosen} for update),
+      with chosen as materialized (select message_id from dead_letter ${chosen} for update),
       raised as (
-        delete from dead_letter d using chosen where d.ctid = chosen.place returning d.*
+        delete from dead_letter d using chosen where d.message_id = chosen.message_id returning d.*
       ),
       told as (
         insert into outbox (kind, key, position, message_id, schema, command, correlation_id,

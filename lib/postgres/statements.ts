@@ -144,6 +144,8 @@ gone as materialized (
     limit 1
   ) waiting on true
   where waiting.position is null
+    and (r.n in (select n from locked) or r.revision = 0 and not exists (
+      select from actor where actor.kind = r.kind and actor.key = r.key))
   group by r.n
 ),`;
 
@@ -183,7 +185,7 @@ duplicate as materialized (
   select r.n, jsonb_agg(jsonb_build_object('principalId', known.principal,
     'key', known.idempotency_key, 'requestHash', known.request_hash, 'outcome', known.outcome)
   ) as replies
-  from request r
+  from locked r
   cross join lateral jsonb_to_recordset(r.replies) as asked(principal text, key text)
   cross join lateral (
     select reply.* from reply
@@ -191,7 +193,6 @@ duplicate as materialized (
       and reply.principal = asked.principal and reply.idempotency_key = asked.key
     limit 1
   ) known
-  where r.revision > 0
   group by r.n
 ),`;
 

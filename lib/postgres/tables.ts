@@ -56,6 +56,7 @@ export interface Tables {
     lease_until: Date;
     next_at: Date;
     attempts: number;
+    attempted: Int8 | null;
     error: string | null;
     parked_at: Date | null;
   };

@@ -300,7 +300,7 @@ export class Activation {
     let turn: Turn | undefined;
     const decide = (caughtUp: Loaded) => {
       if (caughtUp.events.length > 0) this.#exclusiveTurnsLeft = EXCLUSIVE_TURNS;
-      pending = this.#catchUp(caughtUp, pending);
+      pending = this.#refuseExpired(this.#catchUp(caughtUp, pending), env.monotonic());
       turn = decideTurn(this.#aggregate, this.address, this.#loaded(), pending, env);
       return turn.commit;
     };

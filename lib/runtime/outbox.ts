@@ -50,7 +50,13 @@ export interface SettledLane {
   readonly address: Address;
   readonly token: number;
   /** Without it the lane is free at once; otherwise nobody touches it for so long. */
-  readonly pause?: { readonly ms: number; readonly attempts: number; readonly error: string };
+  readonly pause?: {
+    readonly ms: number;
+    /** The message at the head, whose attempts these are. */
+    readonly position: number;
+    readonly attempts: number;
+    readonly error: string;
+  };
 }
 
 export interface Burial {

@@ -234,12 +234,17 @@ export class OutboxRelay implements AsyncDisposable {
     const { pauseFirstMs, pauseMostMs, attemptsMax } = this.#limits;
     const before = index === 0 ? lane.attempts : 0;
     const { address, token } = lane;
+    const { position, messageId } = lane.messages[index]!;
     if (error instanceof TransientFault) {
-      const pause = { ms: error.retryAfterMs, attempts: before, error: error.message };
+      const pause = {
+        ms: error.retryAfterMs,
+        position,
+        attempts: before,
+        error: reasonOf(error),
+      };
       return void await this.#settling.add({ address, token, ...(pause.ms > 0 && { pause }) });
     }
 
-    const { position, messageId } = lane.messages[index]!;
     const attempts = before + 1;
     if (attempts >= attemptsMax) {
       const isParked = system.parks(address.kind);
@@ -252,7 +257,8 @@ export class OutboxRelay implements AsyncDisposable {
     const most = Math.min(pauseMostMs, pauseFirstMs * 2 ** (attempts - 1));
     const ms = most / 2 + (most / 2) * env.random();
     observe({ type: "delivery-failed", address, messageId, attempts, error, retryInMs: ms });
-    await this.#settling.add({ address, token, pause: { ms, attempts, error: reasonOf(error) } });
+    const pause = { ms, position, attempts, error: reasonOf(error) };
+    await this.#settling.add({ address, token, pause });
   }
 
   async #settle(lanes: readonly SettledLane[]): Promise<readonly undefined[]> {
@@ -273,6 +279,11 @@ export class OutboxRelay implements AsyncDisposable {
     let cursor: DueCursor | undefined;
     while (!this.#stopped.signal.aborted) {
       let restMs = pollMs;
+      // What was found is brought before more is looked for.
+      if (this.#announced.size >= pageMax) {
+        await this.#pause(pollMs);
+        continue;
+      }
       try {
         const { lanes, next, nextDueMs = Infinity } = await outbox.due(cursor, pageMax);
         cursor = next;
@@ -329,5 +340,5 @@ const REASON_CHARS_MAX = 1_000;
 
 function reasonOf(error: unknown): string {
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return text.replaceAll("\0", "").slice(0, REASON_CHARS_MAX);
+  return text.replaceAll("\0", "").slice(0, REASON_CHARS_MAX).toWellFormed();
 }

@@ -171,7 +171,8 @@ const contract: Record<string, OutboxTest> = {
     const to = { kind, key: "a" };
     await toldNotes(store, to, "1");
     const [first] = await outbox.claim([to], whole);
-    const pause = { attempts: 2, error: "why" };
+    const [position] = positionsIn(first!);
+    const pause = { position: position!, attempts: 2, error: "why" };
     await outbox.settle([{ address: to, token: first!.token, pause: { ms: 0, ...pause } }]);
     const [second] = await outbox.claim([to], whole);
     assert.equal(second?.attempts, 2);
@@ -292,7 +293,7 @@ const contract: Record<string, OutboxTest> = {
     await toldNotes(store, waiting!, "1");
     await outbox.claim([claimed!], whole);
     const [lane] = await outbox.claim([paused!], whole);
-    const pause = { ms: HOUR_MS, attempts: 1, error: "why" };
+    const pause = { ms: HOUR_MS, position: 1, attempts: 1, error: "why" };
     await outbox.settle([{ ...lane!, pause }]);
     await outbox.claim([waiting!], over);
     await outbox.tidy();
@@ -448,5 +449,223 @@ const contract: Record<string, OutboxTest> = {
     assert.equal(after.due - before.due, 2);
     assert(after.oldestMs > 365 * 24 * HOUR_MS);
     assert.equal((await outbox.depth(1)).due, 1, "counted up to a limit");
+  },
+
+  "a commit that was applied is a conflict when it is repeated, not handled before": async (
+    { store, outbox },
+    kind,
+  ) => {
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1");
+    const [lane] = await outbox.claim([to], whole);
+    const commit = handling(lane!, { events: [newEvent("Once")], consumed: positionsIn(lane!) });
+    assert.equal((await store.commit([commit]))[0]?.is, "ok");
+    assert.deepEqual(await store.commit([commit]), [{ is: "conflict" }]);
+  },
+
+  "messages are due in the order of their commits, whatever the clocks of nodes say": async (
+    { store, outbox },
+    kind,
+  ) => {
+    const to = { kind, key: "a" };
+    const sent = (revision: number, at: number, note: string) =>
+      commitOf(kind, "sender", {
+        revision,
+        version: revision,
+        at,
+        events: [newEvent("Sent")],
+        messages: [messageTo(to, note)],
+      });
+    await store.commit([sent(0, Date.now() + HOUR_MS, "1")]);
+    await store.commit([sent(1, PAST, "2")]);
+    assert.deepEqual(notesIn((await outbox.claim([to], whole))[0]), ["1", "2"]);
+  },
+
+  "attempts at a message do not count against another": async ({ store, outbox }, kind) => {
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1");
+    const [first] = await outbox.claim([to], whole);
+    const [position] = positionsIn(first!);
+    const pause = { ms: 0, position: position!, attempts: 7, error: "why" };
+    await outbox.settle([{ address: to, token: first!.token, pause }]);
+    // It is handled at last, and whoever had the lane ends before settling it.
+    const [second] = await outbox.claim([to], over);
+    await store.commit([handling(second!, { consumed: positionsIn(second!) })]);
+    await toldNotes(store, to, "2");
+    const [third] = await outbox.claim([to], whole);
+    assert.deepEqual([notesIn(third), third?.attempts], [["2"], 0]);
+  },
+
+  "a lane's failure may say anything": async ({ store, outbox }, kind) => {
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1");
+    const [lane] = await outbox.claim([to], whole);
+    const [position] = positionsIn(lane!);
+    const pause = { ms: 0, position: position!, attempts: 1, error: 'Ωμέγα "quoted" \\ \'n' };
+    await outbox.settle([{ address: to, token: lane!.token, pause }]);
+    assert.equal((await outbox.claim([to], whole))[0]?.attempts, 1);
+  },
+
+  "what is put back comes to where it was, also in a lane that others have in hand": async (
+    { store, outbox, deadLetters },
+    kind,
+  ) => {
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1", "2", "3");
+    const [first] = await outbox.claim([to], whole);
+    await buried(outbox, first!);
+    await outbox.settle([first!]);
+    const [second] = await outbox.claim([to], whole);
+    assert.deepEqual(notesIn(second), ["2", "3"]);
+    await deadLetters.redrive({ kind, limit: 10 }, root);
+    assert.deepEqual(await outbox.claim([to], whole), []);
+    await outbox.settle([second!]);
+    assert.deepEqual(notesIn((await outbox.claim([to], whole))[0]), ["1", "2", "3"]);
+  },
+
+  "a parked lane waits for its own dead letters, not for those of others": async (post, kind) => {
+    const { store, outbox, deadLetters } = post;
+    const [a, b] = [{ kind, key: "a" }, { kind, key: "b" }];
+    for (const to of [a, b]) {
+      await toldNotes(store, to, "1", "2");
+      const [lane] = await outbox.claim([to], whole);
+      await buried(outbox, lane!, true);
+      await outbox.settle([lane!]);
+    }
+    const [letter] = await deadLetters.list({ kind, key: "b", limit: 10 });
+    await deadLetters.discard(letter!.messageId, root);
+    const lanes = await outbox.claim([a, b], whole);
+    assert.deepEqual(lanes.map((lane) => [lane.address.key, notesIn(lane)]), [["b", ["2"]]]);
+    assert.deepEqual(await outbox.settle(lanes), [b], "and is a lane like any other again");
+  },
+
+  "who pauses a lane is not told of what waits in it, nor of what is not due": async (
+    { store, outbox },
+    kind,
+  ) => {
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1");
+    const [lane] = await outbox.claim([to], whole);
+    const [position] = positionsIn(lane!);
+    const pause = { ms: 0, position: position!, attempts: 1, error: "why" };
+    assert.deepEqual(await outbox.settle([{ address: to, token: lane!.token, pause }]), []);
+    const [again] = await outbox.claim([to], whole);
+    await store.commit([handling(again!, { consumed: [position!] })]);
+    await store.commit([commitOf(kind, "sender", {
+      at: Date.now(),
+      events: [newEvent("Sent")],
+      messages: [messageTo(to, "late", { delayMs: HOUR_MS })],
+    })]);
+    assert.deepEqual(await outbox.settle([again!]), []);
+  },
+
+  "after a burial attempts begin anew, and no decision from before it is recorded": async (
+    { store, outbox, deadLetters },
+    kind,
+  ) => {
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1", "2");
+    const [first] = await outbox.claim([to], whole);
+    const [position] = positionsIn(first!);
+    const pause = { ms: 0, position: position!, attempts: 7, error: "why" };
+    await outbox.settle([{ address: to, token: first!.token, pause }]);
+    const [second] = await outbox.claim([to], whole);
+    await buried(outbox, second!, true);
+    await outbox.settle([second!]);
+    const stale = commitOf(kind, "a", { events: [newEvent("Stale")] });
+    assert.deepEqual(await store.commit([stale]), [{ is: "conflict" }]);
+    assert.equal((await store.load([{ address: to }]))[0]?.revision, 1);
+    const [letter] = await deadLetters.list({ kind, limit: 10 });
+    await deadLetters.discard(letter!.messageId, root);
+    const [third] = await outbox.claim([to], whole);
+    assert.deepEqual([notesIn(third), third?.attempts], [["2"], 0]);
+  },
+
+  "nobody buries once the lease is over": async ({ store, outbox, deadLetters }, kind) => {
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1");
+    const [lane] = await outbox.claim([to], over);
+    const [position] = positionsIn(lane!);
+    const { token } = lane!;
+    const burial = { address: to, token, position: position!, attempts: 1, error: "why" };
+    assert.equal(await outbox.bury({ ...burial, isParked: false }), false);
+    assert.deepEqual(await deadLetters.list({ kind, limit: 10 }), []);
+    assert.deepEqual(notesIn((await outbox.claim([to], whole))[0]), ["1"]);
+  },
+
+  "only the message that is meant is buried": async ({ store, outbox, deadLetters }, kind) => {
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1", "2", "3");
+    const [lane] = await outbox.claim([to], whole);
+    await buried(outbox, { ...lane!, messages: [lane!.messages[1]!] });
+    await outbox.settle([lane!]);
+    assert.deepEqual(notesIn((await outbox.claim([to], whole))[0]), ["1", "3"]);
+    assert.deepEqual(notesIn({ messages: await deadLetters.list({ kind, limit: 10 }) }), ["2"]);
+  },
+
+  "letters are put back in the order in which they were told, as many as asked for": async (
+    { store, outbox, deadLetters },
+    kind,
+  ) => {
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1", "2", "3");
+    const [lane] = await outbox.claim([to], whole);
+    for (const message of lane!.messages.toReversed()) {
+      await buried(outbox, { ...lane!, messages: [message] });
+    }
+    await outbox.settle([lane!]);
+    assert.deepEqual(notesIn({ messages: await deadLetters.redrive({ kind, limit: 2 }, root) }), [
+      "1",
+      "2",
+    ]);
+    assert.deepEqual(notesIn((await outbox.claim([to], { ...whole, limit: 1 }))[0]), ["1"]);
+  },
+
+  "what is due is walked through in the order of its time, however small the pages": async (
+    { store, outbox },
+    kind,
+  ) => {
+    for (const [key, ms] of [["b", 10], ["c", 20], ["a", 0]] as const) {
+      await store.commit([commitOf(kind, crypto.randomUUID(), {
+        at: PAST + ms,
+        events: [newEvent("Sent")],
+        messages: [messageTo({ kind, key }, "1")],
+      })]);
+    }
+    const most = (await outbox.depth(100_000)).due;
+    const found: string[] = [];
+    let cursor: DueCursor | undefined;
+    for (let pages = 0; pages === 0 || cursor !== undefined; pages++) {
+      assert(pages <= most, "a walk comes to its end");
+      const page = await outbox.due(cursor, 1);
+      found.push(...page.lanes.flatMap((lane) => lane.kind === kind ? [lane.key] : []));
+      cursor = page.next;
+    }
+    assert.deepEqual(found, ["a", "b", "c"]);
+    assert.equal((await outbox.due(undefined, most + 1)).next, undefined);
+  },
+
+  "what is not due yet is no part of the depth": async ({ store, outbox }, kind) => {
+    const before = (await outbox.depth(100_000)).due;
+    await store.commit([commitOf(kind, "sender", {
+      at: Date.now(),
+      events: [newEvent("Sent")],
+      messages: [messageTo({ kind, key: "a" }, "late", { delayMs: HOUR_MS })],
+    })]);
+    assert.equal((await outbox.depth(100_000)).due, before);
+  },
+
+  "a refusal of a message is recorded beside one that only verifies": async (
+    { store, outbox },
+    kind,
+  ) => {
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "no");
+    const [lane] = await outbox.claim([to], over);
+    const batch = [handling(lane!, { consumed: positionsIn(lane!) }), commitOf(kind, "b")];
+    assert.deepEqual((await store.commit(batch)).map(({ is }) => is), ["ok", "ok"]);
+    assert.deepEqual(notesIn((await outbox.claim([to], whole))[0]), []);
+    const standings = await store.load([{ address: to }, { address: { kind, key: "b" } }]);
+    assert.deepEqual(standings.map(({ revision }) => revision), [1, 0]);
   },
 };

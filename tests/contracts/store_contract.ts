@@ -155,6 +155,17 @@ const contract: Record<string, StoreTest> = {
     assert.equal(fresh?.is, "ok", "the other key of the refused commit was not remembered");
   },
 
+  "a commit that was applied is a conflict when it is repeated, with its replies too": async (
+    store,
+    kind,
+  ) => {
+    await store.commit([commitOf(kind, "a", { events: [newEvent("First")] })]);
+    const at1 = { revision: 1, version: 1, events: [newEvent("Second")] };
+    const commit = commitOf(kind, "a", { ...at1, replies: [replyUnder("key")] });
+    assert.equal((await store.commit([commit]))[0]?.is, "ok");
+    assert.deepEqual(await store.commit([commit]), [{ is: "conflict" }]);
+  },
+
   "a key means nothing to another principal or another actor": async (store, kind) => {
     const events = [newEvent("First")];
     await store.commit([commitOf(kind, "a", { events, replies: [replyUnder("key")] })]);

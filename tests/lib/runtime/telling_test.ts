@@ -1,89 +1,9 @@
 /** Told messages: from the commit that tells them to the commit that handles them. */
 import assert from "node:assert/strict";
-import { MemoryStore } from "../../../lib/memory/store.ts";
-import type { Cause } from "../../../lib/runtime/envelope.ts";
-import type { RuntimeEvent } from "../../../lib/runtime/observe.ts";
 import type { ClaimedLane, Outbox } from "../../../lib/runtime/outbox.ts";
-import {
-  defaultRelayLimits,
-  OutboxRelay,
-  type RelayLimits,
-} from "../../../lib/runtime/outbox_relay.ts";
-import { ActorSystem } from "../../../lib/runtime/system.ts";
-import { FaultyStore } from "../../support/faulty_store.ts";
+import { defaultRelayLimits } from "../../../lib/runtime/outbox_relay.ts";
+import { Office, override } from "../../support/office.ts";
 import * as Postbox from "../../support/postbox.ts";
-import { VirtualEnv } from "../../support/virtual_env.ts";
-
-class Office {
-  readonly env: VirtualEnv;
-  readonly memory: MemoryStore;
-  readonly store: FaultyStore;
-  readonly system: ActorSystem;
-  readonly observed: RuntimeEvent[] = [];
-  readonly relay: OutboxRelay;
-
-  constructor(
-    { beside, limits = {}, afterBurial = "pass", outbox }: {
-      /** Another node, whose store and clock this one shares. */
-      readonly beside?: Office;
-      readonly limits?: Partial<RelayLimits>;
-      readonly afterBurial?: "pass" | "park";
-      readonly outbox?: (own: Outbox) => Outbox;
-    } = {},
-  ) {
-    this.env = beside?.env ?? new VirtualEnv();
-    const { env } = this;
-    this.memory = beside?.memory ?? new MemoryStore(env);
-    this.store = new FaultyStore(this.memory);
-    const observe = (event: RuntimeEvent) => {
-      this.observed.push(event);
-      if (event.type === "told") this.relay.announce(event.to);
-    };
-    this.system = new ActorSystem({ env, store: this.store, observe });
-    this.system.host({ ...Postbox, afterBurial });
-    const { outbox: own } = this.memory;
-    const options = { outbox: outbox?.(own) ?? own, system: this.system, env, observe };
-    this.relay = new OutboxRelay({ ...options, limits });
-  }
-
-  async ask(key: string, command: Postbox.Command, cause: Partial<Cause> = {}): Promise<string> {
-    const messageId = this.env.uuid();
-    const full = {
-      messageId,
-      correlationId: messageId,
-      causationId: messageId,
-      principal: { id: "ana", roles: ["clerk"] },
-      deadline: Infinity,
-      ...cause,
-    };
-    await this.system.ask(Postbox, key, command, full, () => null);
-    return messageId;
-  }
-
-  async send(to: readonly string[], ...notes: readonly string[]): Promise<string> {
-    return await this.ask("sender", { type: "Send", to: [...to], notes: [...notes] });
-  }
-
-  async stream(key: string) {
-    return await this.memory.readStream({ kind: Postbox.kind, key });
-  }
-
-  async notes(key: string): Promise<readonly string[]> {
-    return (await this.stream(key)).map(({ data }) => Postbox.Event.parse(data))
-      .flatMap((event) => event.type === "Received" ? [event.note] : []);
-  }
-
-  seen<Type extends RuntimeEvent["type"]>(type: Type): Extract<RuntimeEvent, { type: Type }>[] {
-    return this.observed.filter((event): event is Extract<RuntimeEvent, { type: Type }> =>
-      event.type === type
-    );
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.env.until(this.relay[Symbol.asyncDispose]());
-    await this.env.until(this.system[Symbol.asyncDispose]());
-  }
-}
 
 async function depth({ memory }: Office) {
   return await memory.outbox.depth(1_000);
@@ -320,16 +240,3 @@ Deno.test("a node that slept through its lease handles nothing twice and nothing
   await first.env.advance(5_000);
   assert.deepEqual(await second.notes("a"), ["1", "2", "3"]);
 });
-
-/** `own` in all but what is said otherwise. */
-function override(own: Outbox, changes: Partial<Outbox>): Outbox {
-  return {
-    claim: (...asked) => own.claim(...asked),
-    settle: (lanes) => own.settle(lanes),
-    bury: (burial) => own.bury(burial),
-    due: (...asked) => own.due(...asked),
-    depth: (countMax) => own.depth(countMax),
-    tidy: () => own.tidy(),
-    ...changes,
-  };
-}
