@@ -163,10 +163,11 @@ export class ActorSystem implements AsyncDisposable {
     view: (state: State, version: number) => View,
     { atLeast = 0, isStrong = false }: ReadOptions = {},
   ): Promise<Reading<View>> {
-    const activation = this.#activations.get(addressText({ kind: aggregate.kind, key }));
+    const text = addressText({ kind: aggregate.kind, key });
+    const activation = this.#activations.get(text);
     const standing = activation?.standing;
     if (!isStrong && standing !== undefined && standing.version >= atLeast) {
-      this.#touch(activation!);
+      this.#touch(text, activation!);
       const { state, version, transaction } = standing;
       return { view: view(state as State, version), version, transaction };
     }
@@ -238,9 +239,10 @@ export class ActorSystem implements AsyncDisposable {
   }
 
   #activationOf(address: Address): Activation {
-    const existing = this.#activations.get(addressText(address));
+    const text = addressText(address);
+    const existing = this.#activations.get(text);
     if (existing !== undefined) {
-      this.#touch(existing);
+      this.#touch(text, existing);
       return existing;
     }
     const aggregate = this.#hosted.get(address.kind);
@@ -248,13 +250,12 @@ export class ActorSystem implements AsyncDisposable {
     const activation = new Activation(aggregate, address, this.#context);
     activation.lastUsedAt = this.#env.monotonic();
     this.#relievePressure();
-    this.#activations.set(addressText(address), activation);
+    this.#activations.set(text, activation);
     return activation;
   }
 
   /** A map keeps the order of insertion, so putting it in again makes it the last. */
-  #touch(activation: Activation): void {
-    const text = addressText(activation.address);
+  #touch(text: string, activation: Activation): void {
     activation.lastUsedAt = this.#env.monotonic();
     this.#activations.delete(text);
     this.#activations.set(text, activation);
