@@ -18,7 +18,7 @@ export interface DeadLetterOptions {
   readonly parseBody: BodyParser;
 }
 
-const REDRIVE_MAX = 1_000;
+export const REDRIVE_MAX = 1_000;
 
 const LetterPath = z.object({ id: z.uuid().toLowerCase() });
 const kind = text({ min: 1, max: 100 });
@@ -43,7 +43,7 @@ function isKeepable(value: unknown, depth = 0): boolean {
     );
 }
 
-const Command = z.custom<Readonly<Record<string, unknown>>>(
+export const Command = z.custom<Readonly<Record<string, unknown>>>(
   (value) =>
     typeof value === "object" && !Array.isArray(value) && value !== null && isKeepable(value),
   { error: `Must be an object without U+0000 or unpaired surrogates, at most ${DEPTH_MAX} deep` },

@@ -5,16 +5,15 @@
  */
 import { parseArgs } from "node:util";
 import type { DeadLetter, DeadLetters, Operator } from "../lib/runtime/outbox.ts";
-import { letterView } from "./dead_letters.ts";
+import { Command, letterView, REDRIVE_MAX } from "./dead_letters.ts";
 
-export const deadLettersUsage =
+const deadLettersUsage =
   "usage: dead-letters list [--kind KIND] | show ID | edit ID JSON | redrive ID | redrive --kind KIND | discard ID";
 
 /** What was asked for is none of what there is, or makes no sense. */
 export class DeadLettersUsageError extends Error {}
 
 const PAGE = 200;
-const REDRIVE_MAX = 1_000;
 
 /** Does what `args` say, and tells `print` each letter that it was about, a line of JSON each. */
 export async function deadLettersCommand(
@@ -72,11 +71,12 @@ function given(value: string | undefined): string {
   return value;
 }
 
+/** Held to what HTTP holds it to. */
 function contentOf(json: string): unknown {
   try {
-    return JSON.parse(json);
+    return Command.parse(JSON.parse(json));
   } catch (cause) {
-    throw new DeadLettersUsageError("the new command must be JSON", { cause });
+    throw new DeadLettersUsageError("the new command must be JSON that can be kept", { cause });
   }
 }
 

@@ -1,5 +1,6 @@
 /** What the live-event routes accept. Rules beyond shape are the aggregate's. */
 import { z } from "zod";
+import { statuses } from "../actors/live_event/state.ts";
 import { pageParameters, placeIn } from "../lib/http/pages.ts";
 import { text } from "../lib/http/text.ts";
 
@@ -51,7 +52,7 @@ export const EventQuery = z.strictObject({ version: version.exactOptional() });
 export const EventListQuery = z.strictObject({
   ...pageParameters,
   cursor: placeIn(z.tuple([date, z.uuid()])).exactOptional(),
-  status: z.enum(["draft", "published", "cancelled", "completed"]).exactOptional(),
+  status: z.enum(statuses).exactOptional(),
   from: date.exactOptional(),
   to: date.exactOptional(),
   organizerId: userId.exactOptional(),

@@ -8,9 +8,10 @@
 import { type Kysely, sql } from "kysely";
 import type { Principal } from "../../lib/runtime/envelope.ts";
 import type { LiveEventTables, RegistrationStatus } from "./projection.ts";
+import type { Status } from "./state.ts";
 
 export interface EventFilter {
-  readonly status?: "draft" | "published" | "cancelled" | "completed";
+  readonly status?: Status;
   /** Starting at or after. */
   readonly from?: Date;
   /** Starting before. */

@@ -7,7 +7,7 @@ import { type Generated, type QueryExecutorProvider, sql } from "kysely";
 import type { Projection } from "../../lib/runtime/projector.ts";
 import type { FeedEvent } from "../../lib/runtime/store.ts";
 import { Event, kind } from "./aggregate.ts";
-import type { Plan } from "./state.ts";
+import type { Plan, Status } from "./state.ts";
 
 // A type, not an interface: Kysely extends a database only by what has an index signature.
 export type LiveEventTables = {
@@ -19,7 +19,7 @@ export type LiveEventTables = {
     venue: string | null;
     starts_at: Date;
     ends_at: Date;
-    status: "draft" | "published" | "cancelled" | "completed";
+    status: Status;
     capacity: number;
     waitlist_capacity: number | null;
     confirmed: number;
@@ -43,7 +43,7 @@ export type RegistrationStatus = "confirmed" | "waitlisted" | "withdrawn";
 interface EventChange extends Partial<Plan> {
   readonly id: string;
   organizerId?: string;
-  status?: "draft" | "published" | "cancelled" | "completed";
+  status?: Status;
   /** Added to what is there. */
   confirmed: number;
   waitlisted: number;

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { SnapshotCodec } from "../../lib/runtime/aggregate.ts";
 import { PersistentMap } from "../../lib/runtime/persistent_map.ts";
-import { initial, type Registration, type State } from "./state.ts";
+import { initial, type Registration, type State, statuses } from "./state.ts";
 import { firstWaiting } from "./views.ts";
 import { append } from "./waitlist.ts";
 
@@ -10,7 +10,7 @@ import { append } from "./waitlist.ts";
 const Pairs = z.array(z.string());
 
 const Encoded = z.tuple([
-  z.enum(["draft", "published", "cancelled", "completed"]),
+  z.enum(statuses),
   z.string(),
   z.string(),
   z.string().nullable(),

@@ -18,6 +18,10 @@ export interface Plan {
   readonly waitlistCapacity?: number;
 }
 
+/** Of an event that was scheduled. */
+export const statuses = ["draft", "published", "cancelled", "completed"] as const;
+export type Status = typeof statuses[number];
+
 /** Somebody who has not withdrawn; who has is found only in the history. */
 export type Registration =
   & { readonly registrationId: string; readonly userId: string }
@@ -29,7 +33,7 @@ export type Registration =
  * A state without registrations holds only shared empty maps.
  */
 export interface State extends Plan {
-  readonly status: "unscheduled" | "draft" | "published" | "cancelled" | "completed";
+  readonly status: "unscheduled" | Status;
   readonly organizerId: string;
   /** How many registrations are confirmed. */
   readonly confirmed: number;

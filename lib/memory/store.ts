@@ -23,7 +23,7 @@ import {
   type Store,
   type StoredEvent,
 } from "../runtime/store.ts";
-import { MemoryOutbox } from "./outbox.ts";
+import { copied, MemoryOutbox } from "./outbox.ts";
 
 interface Actor {
   readonly events: StoredEvent[];
@@ -191,8 +191,4 @@ function jsonOf(content: unknown): string {
   } catch (cause) {
     throw new PoisonFault("Cannot store what is no JSON", { cause });
   }
-}
-
-function copied<T>(value: T): T {
-  return JSON.parse(JSON.stringify(value)) as T;
 }

@@ -27,13 +27,13 @@ export class PostgresDeadLetters implements DeadLetters {
       .$if(kind !== undefined, (query) => query.where("kind", "=", kind!))
       .$if(key !== undefined, (query) => query.where("key", "=", key!))
       .orderBy("position").limit(limit).execute();
-    return (await rows as unknown as readonly DeadLetterRow[]).map(deadLetterOf);
+    return (await rows).map(deadLetterOf);
   }
 
   async get(messageId: string): Promise<DeadLetter | undefined> {
     const row = await this.#db.selectFrom("dead_letter").selectAll()
       .where("message_id", "=", messageId).executeTakeFirst();
-    return row && deadLetterOf(row as unknown as DeadLetterRow);
+    return row && deadLetterOf(row);
   }
 
   async edit(

@@ -7,8 +7,7 @@
  * @module
  */
 import { type Kysely, sql } from "kysely";
-import type { Address, Principal } from "../runtime/envelope.ts";
-import { addressText } from "../runtime/envelope.ts";
+import { type Address, addressText, type Principal } from "../runtime/envelope.ts";
 import type {
   Burial,
   Claim,

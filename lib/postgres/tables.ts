@@ -1,5 +1,6 @@
 /** The tables of the runtime, as the migrations left them. */
 import type { ColumnType, Generated } from "kysely";
+import type { Principal } from "../runtime/envelope.ts";
 
 /** Postgres' 64-bit transaction id, as decimal text; compared in SQL only. */
 type TransactionId = ColumnType<string, string, string>;
@@ -17,7 +18,7 @@ interface OfMessage extends OfActor {
   command: unknown;
   correlation_id: string;
   causation_id: string;
-  principal: unknown;
+  principal: Principal;
   traceparent: string | null;
   at: Date;
 }

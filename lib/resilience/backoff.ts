@@ -1,5 +1,9 @@
-const FIRST_MS = 20;
-const MOST_MS = 2_000;
+export interface Backoff {
+  readonly firstMs: number;
+  readonly mostMs: number;
+}
+
+const quick: Backoff = { firstMs: 20, mostMs: 2_000 };
 
 /**
  * How long to wait after a failed attempt, counted from 1: doubling, with full jitter.
@@ -7,7 +11,11 @@ const MOST_MS = 2_000;
  * `random` is uniform in [0, 1). See "Exponential Backoff and Jitter", AWS Architecture Blog, 2015;
  * half of the wait is kept fixed, so that a retry never follows at once.
  */
-export function backoffMs(attempt: number, random: number): number {
-  const most = Math.min(MOST_MS, FIRST_MS * 2 ** (attempt - 1));
+export function backoffMs(
+  attempt: number,
+  random: number,
+  { firstMs, mostMs }: Backoff = quick,
+): number {
+  const most = Math.min(mostMs, firstMs * 2 ** (attempt - 1));
   return most / 2 + (most / 2) * random;
 }

@@ -11,20 +11,13 @@
  *
  * @module
  */
-import type { Address, Principal } from "./envelope.ts";
+import type { Address } from "./envelope.ts";
+import type { NewMessage } from "./store.ts";
 
 /** A message that waits, or one that could not be handled. */
-export interface OutboxMessage {
+export interface OutboxMessage extends Omit<NewMessage, "delayMs"> {
   /** Grows along each lane; unique in the outbox. */
   readonly position: number;
-  readonly messageId: string;
-  readonly to: Address;
-  readonly schema: number;
-  readonly command: unknown;
-  readonly correlationId: string;
-  readonly causationId: string;
-  readonly principal: Principal;
-  readonly traceparent?: string;
   /** When it was told, in epoch milliseconds. */
   readonly at: number;
 }

@@ -6,6 +6,7 @@
  */
 import type { Env } from "../env.ts";
 import { TransientFault } from "../fault.ts";
+import { backoffMs } from "../resilience/backoff.ts";
 import { retryTransient } from "../resilience/retry.ts";
 import { Batcher } from "./batcher.ts";
 import { type Address, addressText } from "./envelope.ts";
@@ -254,8 +255,7 @@ export class OutboxRelay implements AsyncDisposable {
       }
       return void await this.#settling.add(laneOf(lane));
     }
-    const most = Math.min(pauseMostMs, pauseFirstMs * 2 ** (attempts - 1));
-    const ms = most / 2 + (most / 2) * env.random();
+    const ms = backoffMs(attempts, env.random(), { firstMs: pauseFirstMs, mostMs: pauseMostMs });
     observe({ type: "delivery-failed", address, messageId, attempts, error, retryInMs: ms });
     const pause = { ms, position, attempts, error: reasonOf(error) };
     await this.#settling.add({ address, token, pause });

@@ -156,6 +156,7 @@ Deno.test("dead letters are seen to from the command line", async () => {
   const edited = await run("edit", id, '{"note":"y"}');
   assert.deepEqual(JSON.parse(edited.stdout[0]!).command, { note: "y" });
   assertRefused(await run("edit", id, "{"), /JSON/);
+  assertRefused(await run("edit", id, '{"note":"\\u0000"}'), /can be kept/);
   assertRefused(await run("redrive", crypto.randomUUID()), /there is no dead letter/);
   assertRefused(await run("redrive"), /usage/);
   assertRefused(await run("show", "it"), /no id of a dead letter; usage/);
