@@ -3,9 +3,11 @@ import type { Migration } from "kysely/migration";
 import * as eventStore from "./0001_event_store.ts";
 import * as liveEventListing from "./0002_live_event_listing.ts";
 import * as outbox from "./0003_outbox.ts";
+import * as jobs from "./0004_jobs.ts";
 
 export const migrations: Readonly<Record<string, Migration>> = {
   "0001_event_store": eventStore,
   "0002_live_event_listing": liveEventListing,
   "0003_outbox": outbox,
+  "0004_jobs": jobs,
 };

@@ -7,9 +7,11 @@ const allowed: Record<string, readonly string[]> = {
   "lib": ["zod"],
   "lib/resilience": ["lib"],
   "lib/runtime": ["lib", "lib/resilience"],
-  "lib/memory": ["lib", "lib/runtime"],
+  "lib/jobs": ["lib", "lib/resilience", "lib/runtime", "croner", "zod"],
+  "lib/memory": ["lib", "lib/jobs", "lib/runtime"],
   "lib/postgres": [
     "lib",
+    "lib/jobs",
     "lib/runtime",
     "@electric-sql/pglite",
     "@electric-sql/pglite-prepopulatedfs",
@@ -18,19 +20,19 @@ const allowed: Record<string, readonly string[]> = {
   ],
   "lib/telemetry": ["lib", "lib/runtime", "@opentelemetry/api"],
   "lib/http": ["lib", "lib/runtime", "hono", "jose", "lru-cache", "zod"],
-  "actors": ["lib/runtime", "kysely", "zod"],
-  "routes": ["actors", "lib/http", "lib/runtime", "hono", "kysely", "zod"],
+  "actors": ["lib/jobs", "lib/runtime", "kysely", "zod"],
+  "routes": ["actors", "lib/http", "lib/jobs", "lib/runtime", "hono", "kysely", "zod"],
   "migrations": ["kysely"],
 };
 
 /** Where a package may be met, if not in the whole folder. Types weigh nothing and may pass. */
 const homes: Record<string, RegExp> = {
-  "zod": /^(lib\/config\.ts|lib\/http\/.+|actors\/.+|routes\/.+)$/,
+  "zod": /^(lib\/config\.ts|lib\/http\/.+|lib\/jobs\/.+|actors\/.+|routes\/.+)$/,
   "kysely": /^(lib\/postgres\/.+|migrations\/.+|actors\/.+\/(projection|listing)\.ts)$/,
 };
 
 /** Where only `Env` may bring in time, chance, waiting and the world outside. */
-const pure = ["lib/runtime", "lib/resilience", "lib/memory", "actors"];
+const pure = ["lib/runtime", "lib/jobs", "lib/resilience", "lib/memory", "actors"];
 
 const impurity =
   /\b(Date\.now|Math\.random|crypto\.|setTimeout|setInterval|setImmediate|queueMicrotask|fetch\(|Deno\.|performance\.|WeakRef|FinalizationRegistry|console\.)|\bnew Date(?!\s*\(\s*[^\s)])|(?<!new )\bDate\(|"node:/g;

@@ -77,9 +77,9 @@ export class PostgresDeadLetters implements DeadLetters {
       ),
       told as (
         insert into outbox (kind, key, position, message_id, schema, command, correlation_id,
-          causation_id, principal, traceparent, at, available_at)
+          causation_id, principal, traceparent, at, available_at, priority, concurrency_key)
         select kind, key, position, message_id, schema, command, correlation_id, causation_id,
-          principal, traceparent, at, now()
+          principal, traceparent, at, now(), priority, concurrency_key
         from raised
       ),
       ${

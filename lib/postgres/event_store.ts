@@ -240,6 +240,9 @@ function needsOf(batch: readonly Commit[]): BatchNeeds {
     verifies: batch.some((commit) => !isWriting(commit)),
     tells: batch.some(({ messages }) => messages !== undefined),
     consumes: batch.some(({ consumed }) => consumed !== undefined),
+    tellsOnce: batch.some(({ messages = [] }) =>
+      messages.some(({ job }) => job?.uniqueKey !== undefined)
+    ),
   };
 }
 
@@ -292,6 +295,9 @@ function commitRequest(n: number, commit: Commit) {
       principal: message.principal,
       trace: message.traceparent,
       delay: message.delayMs,
+      priority: message.job?.priority,
+      once: message.job?.uniqueKey,
+      share: message.job?.concurrencyKey,
     })),
     consumed,
   };

@@ -176,11 +176,11 @@ export class PostgresOutbox implements Outbox {
     const { rows } = await sql<DueRow>`
       select next.ms, d.* from (
         select extract(epoch from min(available_at) - now()) * 1000 as ms
-        from outbox where available_at > now()
+        from outbox where available_at > now() and kind <> 'job'
       ) next
       left join lateral (
         select o.kind, o.key, o.available_at::text as available_at, o.position from outbox o
-        where o.available_at <= now()
+        where o.available_at <= now() and o.kind <> 'job'
           and (o.available_at, o.position) > (${availableAt}::timestamptz, ${position}::bigint)
         order by o.available_at, o.position
         limit ${limit}
@@ -217,9 +217,10 @@ export class PostgresOutbox implements Outbox {
     const { rows } = await sql<{ due: Int8; oldest_ms: Int8 | null; dead: Int8 }>`
       select
         (select count(*) from (
-          select from outbox where available_at <= now() limit ${countMax}) counted) as due,
+          select from outbox where available_at <= now() and kind <> 'job'
+          limit ${countMax}) counted) as due,
         (select extract(epoch from now() - min(available_at)) * 1000 from outbox
-          where available_at <= now()) as oldest_ms,
+          where available_at <= now() and kind <> 'job') as oldest_ms,
         (select count(*) from (select from dead_letter limit ${countMax}) counted) as dead`
       .execute(this.#db);
     const { due, oldest_ms, dead } = rows[0]!;

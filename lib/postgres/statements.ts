@@ -21,6 +21,8 @@ export interface BatchNeeds {
   readonly tells: boolean;
   /** Some commit has handled messages out of the outbox. */
   readonly consumes: boolean;
+  /** Some commit tells a job that is not enqueued where its like waits already. */
+  readonly tellsOnce: boolean;
 }
 
 /**
@@ -39,8 +41,8 @@ export interface BatchNeeds {
  * event, Postgres spends a third on setting up parts that then find nothing to do.
  */
 export function commitStatement(needs: BatchNeeds): string {
-  const { creates, remembers, verifies, tells, consumes } = needs;
-  const bits = [creates, remembers, verifies, tells, consumes];
+  const { creates, remembers, verifies, tells, consumes, tellsOnce } = needs;
+  const bits = [creates, remembers, verifies, tells, consumes, tellsOnce];
   const index = bits.reduce((sum, isNeeded) => 2 * sum + Number(isNeeded), 0);
   return commitStatements[index] ??= composed(needs);
 }
@@ -84,7 +86,7 @@ advanced as (
   where actor.ctid = r.place
 ),
 ${when(remembers, rememberedPart)}
-${when(tells, toldPart)}
+${when(tells, toldPart(needs))}
 ${when(consumes, takenPart)}
 recorded as (
   insert into event (kind, key, version, type, schema, data, correlation_id, causation_id,
@@ -149,21 +151,25 @@ gone as materialized (
   group by r.n
 ),`;
 
-const toldPart = `
+function toldPart({ tellsOnce }: BatchNeeds): string {
+  return `
 told as (
   insert into outbox (kind, key, message_id, schema, command, correlation_id, causation_id, principal,
-    traceparent, at, available_at)
+    traceparent, at, available_at, priority, unique_key, concurrency_key)
   select m.kind, m.key, m.id, m.schema, m.command, m.correlation, m.causation, m.principal,
     m.trace, r.at,
     -- What is due at once does not wait for the clock of a node that is ahead.
-    case when m.delay > 0 then r.at + m.delay * interval '1 ms' else least(r.at, now()) end
+    case when m.delay > 0 then r.at + m.delay * interval '1 ms' else least(r.at, now()) end,
+    coalesce(m.priority, 0), m.once, m.share
   from applied r cross join lateral rows from (jsonb_to_recordset(r.messages) as (
     kind text, key text, id uuid, schema smallint, command jsonb, correlation uuid, causation uuid,
-    principal jsonb, trace text, delay bigint
+    principal jsonb, trace text, delay bigint, priority smallint, once text, share text
   )) with ordinality as m(kind, key, id, schema, command, correlation, causation, principal, trace,
-    delay, place)
+    delay, priority, once, share, place)
   order by r.n, m.place
+  ${tellsOnce ? "on conflict (key, unique_key) where unique_key is not null do nothing" : ""}
 ),`;
+}
 
 const takenPart = `
 taken as (

@@ -51,7 +51,18 @@ export interface Tables {
     position: Int8;
     through: TransactionId;
   };
-  outbox: OfMessage & { available_at: Date };
+  outbox: OfMessage & {
+    available_at: Date;
+    priority: Generated<number>;
+    unique_key: string | null;
+    concurrency_key: string | null;
+    token: Int8 | null;
+    lease_until: Date | null;
+    attempts: Generated<number>;
+    error: string | null;
+    progress: unknown;
+    cancelled_by: string | null;
+  };
   lane: OfActor & {
     token: Int8;
     lease_until: Date;
@@ -61,7 +72,31 @@ export interface Tables {
     error: string | null;
     parked_at: Date | null;
   };
-  dead_letter: OfMessage & { attempts: number; error: string; buried_at: Date };
+  dead_letter: OfMessage & {
+    attempts: number;
+    error: string;
+    buried_at: Date;
+    priority: Generated<number>;
+    concurrency_key: string | null;
+  };
+  running_job: {
+    queue: string;
+    position: Int8;
+    concurrency_key: string | null;
+    lease_until: Date;
+  };
+  job_start: { queue: string; token: Int8; jobs: number; counts_until: Date };
+  finished_job: Omit<OfMessage, keyof OfActor> & {
+    queue: string;
+    priority: number;
+    concurrency_key: string | null;
+    attempts: number;
+    progress: unknown;
+    cancelled_by: string | null;
+    result: unknown;
+    finished_at: Date;
+    keep_until: Date;
+  };
   audit: {
     id: Generated<Int8>;
     at: Generated<Date>;

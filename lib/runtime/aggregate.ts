@@ -21,6 +21,18 @@ export interface Message {
   readonly command: unknown;
   /** How long after the decision it is due; others overtake it meanwhile. */
   readonly delayMs?: number;
+  /** Only of a job: then `to` names its queue, and a worker handles it in place of an actor. */
+  readonly job?: JobTraits;
+}
+
+/** What decides when a job has its turn in its queue. */
+export interface JobTraits {
+  /** 0 to 9, the most urgent first. */
+  readonly priority: number;
+  /** While one of that key waits or runs in the queue, another is not enqueued. */
+  readonly uniqueKey?: string;
+  /** Of the jobs with one key only so many run at a time, as the queue says. */
+  readonly concurrencyKey?: string;
 }
 
 /** What `decide` answers: the events to record and what to tell, or the rule that said no. */

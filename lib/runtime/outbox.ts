@@ -15,7 +15,7 @@ import type { Address } from "./envelope.ts";
 import type { NewMessage } from "./store.ts";
 
 /** A message that waits, or one that could not be handled. */
-export interface OutboxMessage extends Omit<NewMessage, "delayMs"> {
+export interface OutboxMessage extends Omit<NewMessage, "delayMs" | "job"> {
   /** Grows along each lane; unique in the outbox. */
   readonly position: number;
   /** When it was told, in epoch milliseconds. */

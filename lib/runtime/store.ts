@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { JobTraits } from "./aggregate.ts";
 import type { Address, Principal } from "./envelope.ts";
 
 export interface NewEvent {
@@ -73,6 +74,7 @@ export interface NewMessage {
   /** How long after the commit's `at` it is due; 0 is at once, whatever `at` says. */
   readonly delayMs: number;
   readonly traceparent?: string;
+  readonly job?: JobTraits;
 }
 
 /**

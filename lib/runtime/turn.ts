@@ -231,7 +231,11 @@ function accepted(
   return { verdict: { is: "accepted", letter, version, answer }, events, messages, state };
 }
 
-function told({ to, schema, command, delayMs = 0 }: Message, letter: Letter, messageId: string) {
+function told(
+  { to, schema, command, delayMs = 0, job }: Message,
+  letter: Letter,
+  messageId: string,
+): NewMessage {
   const { correlationId, messageId: causationId, principal, traceparent } = letter.envelope;
   return {
     messageId,
@@ -243,6 +247,7 @@ function told({ to, schema, command, delayMs = 0 }: Message, letter: Letter, mes
     principal,
     delayMs,
     ...(traceparent !== undefined && { traceparent }),
+    ...(job !== undefined && { job }),
   };
 }
 

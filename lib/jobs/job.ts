@@ -1,0 +1,135 @@
+/**
+ * Jobs: work that is to be done once, later or elsewhere, however often it has to be tried.
+ *
+ * A job is a message to a queue. Whoever decides returns it beside its events, as in
+ * `messages: [enqueue(sendNotice, { … })]`: then it is there if and only if the events are. What is
+ * defined here is known to those who enqueue; what is done is known to the worker alone.
+ *
+ * @module
+ */
+import type { Backoff } from "../resilience/backoff.ts";
+import type { JobTraits, Message, Parser } from "../runtime/aggregate.ts";
+import type { Address } from "../runtime/envelope.ts";
+
+/** Of all messages that are jobs; their key is the queue. */
+export const JOB_KIND = "job";
+
+export const PRIORITY_MOST = 9;
+export const PAYLOAD_BYTES_MAX = 64 * 1_024;
+export const RESULT_BYTES_MAX = 64 * 1_024;
+
+export interface JobDefinition<Payload = unknown> {
+  /** Stored, so never renamed. */
+  readonly type: string;
+  readonly queue: string;
+  /** Checks what is enqueued, and again what is taken out: it may have been written long ago. */
+  readonly payload: Parser<Payload>;
+  /** Raised when payloads are reshaped. */
+  readonly schema: number;
+  /** Brings a payload of an older schema to today's form, before `payload` parses it. */
+  readonly upcast?: (old: { readonly schema: number; readonly payload: unknown }) => unknown;
+  /** 0 to 9, the most urgent first. */
+  readonly priority: number;
+  /** After so many failed attempts it becomes a dead letter. */
+  readonly attemptsMax: number;
+  readonly backoff: Backoff;
+  /** After this an attempt is told to stop, and has failed. */
+  readonly timeoutMs: number;
+  /** How long it can be looked at after its end, with what it gave. */
+  readonly retentionMs: number;
+}
+
+const defaults = {
+  schema: 1,
+  priority: 5,
+  attemptsMax: 8,
+  backoff: { firstMs: 1_000, mostMs: 10 * 60_000 },
+  timeoutMs: 60_000,
+  retentionMs: 24 * 3_600_000,
+};
+
+type Defaults = typeof defaults;
+
+/** A job with the usual bounds, but for those that are given. */
+export function defineJob<Payload>(
+  definition:
+    & Omit<JobDefinition<Payload>, keyof Defaults>
+    & Partial<Pick<JobDefinition<Payload>, keyof Defaults>>,
+): JobDefinition<Payload> {
+  return { ...defaults, ...definition };
+}
+
+/** What lies in the outbox as the command of a job. */
+export interface JobCommand {
+  readonly type: string;
+  readonly payload: unknown;
+  readonly attemptsMax?: number;
+  /** Who is to hear how it ended, in the statement that ends it. */
+  readonly reportTo?: ReportTarget;
+}
+
+/** An actor that takes {@linkcode JobReport} as a command. */
+export interface ReportTarget {
+  readonly to: Address;
+  /** The `commandSchema` of that actor. */
+  readonly schema: number;
+  /** Tells the job from others that report there. */
+  readonly node: string;
+}
+
+/** How a job ended. */
+export type JobReport =
+  & { readonly type: "Report"; readonly node: string; readonly jobId: string }
+  & (
+    | { readonly outcome: "completed"; readonly result: unknown }
+    | { readonly outcome: "failed"; readonly error: string }
+    | { readonly outcome: "cancelled" }
+  );
+
+export interface EnqueueOptions {
+  /** Not before so long after the decision. */
+  readonly delayMs?: number;
+  readonly priority?: number;
+  /** While one of that key waits or runs in the queue, another is not enqueued. */
+  readonly uniqueKey?: string;
+  /** Of the jobs with one key only so many run at a time, as the queue says. */
+  readonly concurrencyKey?: string;
+  readonly attemptsMax?: number;
+  readonly reportTo?: ReportTarget;
+}
+
+/** Why something cannot be enqueued. */
+export class PayloadTooLarge extends Error {
+  override readonly name = "PayloadTooLarge";
+}
+
+/**
+ * A message that has the job done.
+ *
+ * @throws what the payload's parser throws; {@linkcode PayloadTooLarge}.
+ */
+export function enqueue<Payload>(
+  job: JobDefinition<Payload>,
+  payload: NoInfer<Payload>,
+  { delayMs = 0, priority = job.priority, uniqueKey, concurrencyKey, ...rest }: EnqueueOptions = {},
+): Message & { readonly job: JobTraits } {
+  job.payload.parse(payload);
+  const command: JobCommand = { type: job.type, payload, ...rest };
+  const bytes = new TextEncoder().encode(JSON.stringify(command)).length;
+  if (bytes > PAYLOAD_BYTES_MAX) {
+    throw new PayloadTooLarge(
+      `Cannot enqueue ${job.type}: ${bytes} bytes are more than ${PAYLOAD_BYTES_MAX}`,
+    );
+  }
+  return {
+    to: { kind: JOB_KIND, key: job.queue },
+    schema: job.schema,
+    command,
+    ...(delayMs > 0 && { delayMs }),
+    job: {
+      priority,
+      ...(uniqueKey !== undefined && { uniqueKey }),
+      ...(concurrencyKey !== undefined && { concurrencyKey }),
+    },
+  };
+}
