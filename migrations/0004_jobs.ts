@@ -24,8 +24,10 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await db.schema.dropIndex("outbox_due_idx").execute();
   await sql`create index outbox_due_idx on outbox (available_at, position) where kind <> 'job'`
     .execute(db);
+  // In a form of its own: whoever looks for one job by its position would else be led through all of
+  // its queue, as statistics of a table that was empty make both ways look the same.
   await sql`
-    create index outbox_job_idx on outbox (key, priority, available_at, position)
+    create index outbox_job_idx on outbox ((key || ''), priority, available_at, position)
     where kind = 'job'`.execute(db);
   await sql`create unique index outbox_job_id_idx on outbox (message_id) where kind = 'job'`
     .execute(db);
@@ -41,6 +43,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   // What runs in queues that bound how much may; the others need no count.
   await ofQueues(db, "running_job")
     .addColumn("position", "bigint", (column) => column.notNull())
+    .addColumn("token", "bigint", (column) => column.notNull())
     .addColumn("concurrency_key", sql`text collate "C"`)
     .addColumn("lease_until", "timestamptz", (column) => column.notNull())
     .addPrimaryKeyConstraint("running_job_pkey", ["queue", "position"])

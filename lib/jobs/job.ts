@@ -9,7 +9,7 @@
  */
 import type { Backoff } from "../resilience/backoff.ts";
 import type { JobTraits, Message, Parser } from "../runtime/aggregate.ts";
-import type { Address } from "../runtime/envelope.ts";
+import type { Address, Cause } from "../runtime/envelope.ts";
 
 /** Of all messages that are jobs; their key is the queue. */
 export const JOB_KIND = "job";
@@ -39,7 +39,7 @@ export interface JobDefinition<Payload = unknown> {
   readonly retentionMs: number;
 }
 
-const defaults = {
+export const jobDefaults = {
   schema: 1,
   priority: 5,
   attemptsMax: 8,
@@ -48,7 +48,7 @@ const defaults = {
   retentionMs: 24 * 3_600_000,
 };
 
-type Defaults = typeof defaults;
+type Defaults = typeof jobDefaults;
 
 /** A job with the usual bounds, but for those that are given. */
 export function defineJob<Payload>(
@@ -56,7 +56,7 @@ export function defineJob<Payload>(
     & Omit<JobDefinition<Payload>, keyof Defaults>
     & Partial<Pick<JobDefinition<Payload>, keyof Defaults>>,
 ): JobDefinition<Payload> {
-  return { ...defaults, ...definition };
+  return { ...jobDefaults, ...definition };
 }
 
 /** What lies in the outbox as the command of a job. */
@@ -66,6 +66,8 @@ export interface JobCommand {
   readonly attemptsMax?: number;
   /** Who is to hear how it ended, in the statement that ends it. */
   readonly reportTo?: ReportTarget;
+  /** The time of the schedule that it is for, in epoch milliseconds. */
+  readonly scheduledFor?: number;
 }
 
 /** An actor that takes {@linkcode JobReport} as a command. */
@@ -96,6 +98,7 @@ export interface EnqueueOptions {
   readonly concurrencyKey?: string;
   readonly attemptsMax?: number;
   readonly reportTo?: ReportTarget;
+  readonly scheduledFor?: number;
 }
 
 /** Why something cannot be enqueued. */
@@ -133,3 +136,36 @@ export function enqueue<Payload>(
     },
   };
 }
+
+/** What a handler knows beyond the payload. */
+export interface JobContext {
+  readonly id: string;
+  /** Counted from 1. */
+  readonly attempt: number;
+  readonly correlationId: string;
+  readonly reportTo: ReportTarget | undefined;
+  readonly scheduledFor: number | undefined;
+  /** Aborted when the job takes too long, is cancelled, or was given to another worker. */
+  readonly signal: AbortSignal;
+  /** Notes how far the job is, as JSON, for whoever asks. */
+  progress(progress: unknown): Promise<void>;
+  /** Makes what the job asks of actors have its effect once, though the job be tried again. */
+  cause(step?: string): Cause;
+}
+
+/**
+ * Does a job. What it gives is its result, as JSON; what it throws fails this attempt, and
+ * {@linkcode Unretryable} the job.
+ */
+export type JobHandler<Payload = unknown> = (
+  payload: Payload,
+  context: JobContext,
+) => Promise<unknown> | unknown;
+
+/** Thrown by a handler: no other attempt will go better. */
+export class Unretryable extends Error {
+  override readonly name = "Unretryable";
+}
+
+/** How one attempt ended. */
+export type JobOutcome = "completed" | "retried" | "failed" | "cancelled" | "abandoned";

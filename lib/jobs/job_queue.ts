@@ -44,22 +44,28 @@ export interface ClaimedJob extends OutboxMessage, JobHold {
 }
 
 export interface JobPage {
+  /** In the order in which they are to be begun. */
   readonly jobs: readonly ClaimedJob[];
-  /** The limits of the queue, and not the lack of jobs, kept more from being claimed. */
-  readonly isLimited: boolean;
+  /** The rate of the queue keeps more from being claimed for so long. */
+  readonly againMs?: number;
 }
 
 /** What becomes of a job that is held. */
 export type JobEnding =
   & JobHold
-  & { readonly report?: NewMessage }
+  & {
+    /** What is told in the statement that ends it. */
+    readonly report?: NewMessage;
+    /** It runs under the limits of its queue. */
+    readonly isCounted: boolean;
+  }
   & (
     | { readonly is: "completed"; readonly result: unknown; readonly keepMs: number }
     | { readonly is: "cancelled"; readonly keepMs: number }
     /** It has failed, and is tried again after `delayMs`. */
     | { readonly is: "retried"; readonly delayMs: number; readonly error: string }
     /** It becomes a dead letter. */
-    | { readonly is: "failed"; readonly attempts: number; readonly error: string }
+    | { readonly is: "failed"; readonly error: string }
     /** Its worker is stopping: as if it had not been claimed. */
     | { readonly is: "released" }
   );
@@ -113,9 +119,12 @@ export interface JobQueue {
    * Enqueues all, or none. Answers with the id under which each is found: another's, where its unique
    * key is taken. A message id that is known already is not enqueued again.
    */
-  enqueue(jobs: readonly NewMessage[], at: number): Promise<readonly string[]>;
+  enqueue(jobs: readonly NewMessage[]): Promise<readonly string[]>;
 
-  /** The most urgent that are due, within the limits of their queue. */
+  /**
+   * The most urgent that are due, within the limits of their queue. Repeated under one token it takes
+   * again what it took before: its answer may have got lost.
+   */
   claim(claim: JobClaim): Promise<JobPage>;
 
   /**

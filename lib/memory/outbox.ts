@@ -20,7 +20,9 @@ import type {
   OutboxMessage,
   SettledLane,
 } from "../runtime/outbox.ts";
+import { JOB_KIND } from "../jobs/job.ts";
 import type { NewMessage } from "../runtime/store.ts";
+import { MemoryJobQueue } from "./job_queue.ts";
 
 interface Waiting {
   readonly message: OutboxMessage;
@@ -51,11 +53,18 @@ export class MemoryOutbox implements Outbox, DeadLetters {
   readonly #lanes = new Map<string, Lane>();
   readonly #dead = new Map<string, DeadLetter>();
   readonly audit: AuditEntry[] = [];
+  readonly jobs: MemoryJobQueue;
   #position = 0;
 
   constructor(env: Pick<Env, "now">, raiseRevision: (address: Address) => void) {
     this.#env = env;
     this.#raiseRevision = raiseRevision;
+    this.jobs = new MemoryJobQueue(env, {
+      nextPosition: () => ++this.#position,
+      tell: (messages, at) => this.add(messages, at),
+      bury: (letter) => void this.#dead.set(letter.messageId, letter),
+      dead: () => this.#dead.values(),
+    });
   }
 
   /** Those of the positions that are not there, or not this actor's. */
@@ -72,8 +81,12 @@ export class MemoryOutbox implements Outbox, DeadLetters {
 
   add(messages: readonly NewMessage[], at: number): void {
     for (const { delayMs, ...message } of messages) {
-      const position = ++this.#position;
       const availableAt = delayMs > 0 ? at + delayMs : Math.min(at, this.#env.now());
+      if (message.to.kind === JOB_KIND) {
+        this.jobs.add(message, at, availableAt);
+        continue;
+      }
+      const position = ++this.#position;
       this.#waiting.set(position, {
         message: { ...message, position, at },
         availableAt,
@@ -216,7 +229,9 @@ export class MemoryOutbox implements Outbox, DeadLetters {
       : this.#deadInOrder().filter(({ to }) => to.kind === which.kind).slice(0, which.limit);
     for (const letter of letters) {
       const { attempts: _, error: __, buriedAt: ___, ...message } = letter;
-      this.#waiting.set(message.position, { message, availableAt: this.#env.now() });
+      const availableAt = this.#env.now();
+      if (message.to.kind === JOB_KIND) this.jobs.putBack(message, availableAt);
+      else this.#waiting.set(message.position, { message, availableAt });
       this.#seenTo("redrive", letter, operator);
     }
     return letters.map(copied);

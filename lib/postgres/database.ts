@@ -24,6 +24,7 @@ const MAINTENANCE_TIMEOUT_MS = 3_600_000;
 const EMBEDDED_ACQUIRE_TIMEOUT_MS = 5_000;
 const POOL_MAX = 8;
 const COMMITTERS_MAX = 2;
+const JOB_SESSIONS_MAX = 2;
 /** Statements in flight on one connection before others are turned away. */
 const LOAD_MAX = 10_000;
 
@@ -71,6 +72,8 @@ export interface Database extends AsyncDisposable {
   readonly committer: Kysely<Tables>;
   /** For the relay of the outbox alone. Embedded, it is the same as `db`. */
   readonly relay: Kysely<Tables>;
+  /** For the queues of jobs alone. Embedded, it is the same as `db`. */
+  readonly jobs: Kysely<Tables>;
   /** One connection without the usual time limits, for migrations and long reads. */
   readonly maintenance: Kysely<Tables>;
   readonly durability: Durability;
@@ -107,6 +110,7 @@ async function openServer(options: ServerOptions): Promise<Database> {
   const db = open(options.poolMax ?? POOL_MAX, options);
   const committer = open(options.committersMax ?? COMMITTERS_MAX, options, commitPlanning);
   const relay = open(1, options, relayPlanning);
+  const jobs = open(JOB_SESSIONS_MAX, options, jobPlanning);
   const maintenance = open(1, unhurried);
   const durability = await openingOf(server.name, readDurability(db, "server"));
   const unsafe = unsafeSettings(durability.settings);
@@ -116,7 +120,7 @@ async function openServer(options: ServerOptions): Promise<Database> {
         "what it has confirmed",
     );
   }
-  return database({ db, committer, relay, maintenance, durability }, opening.move());
+  return database({ db, committer, relay, jobs, maintenance, durability }, opening.move());
 }
 
 type Parameters = Readonly<Record<string, string>>;
@@ -133,6 +137,9 @@ const commitPlanning = { enable_seqscan: "off" };
  * plan looks good. To read it in the order of an index is never wrong here.
  */
 const relayPlanning = { enable_seqscan: "off", enable_sort: "off" };
+
+/** The same, and what a statement is given in JSON is looked up row by row. */
+const jobPlanning = { ...relayPlanning, enable_hashjoin: "off", enable_mergejoin: "off" };
 
 const unhurried = {
   statementTimeoutMs: 0,
@@ -151,7 +158,8 @@ async function openEmbedded(options: EmbeddedOptions | MemoryOptions): Promise<D
   const db = kysely(pool, { ...options, acquireTimeoutMs }, opening);
   const maintenance = kysely(pool, unhurried, opening);
   const durability = await readDurability(db, "memory" in options ? "memory" : "embedded");
-  return database({ db, committer: db, relay: db, maintenance, durability }, opening.move());
+  const same = { db, committer: db, relay: db, jobs: db };
+  return database({ ...same, maintenance, durability }, opening.move());
 }
 
 async function openEngine(options: EmbeddedOptions | MemoryOptions): Promise<EmbeddedDatabase> {
@@ -225,7 +233,7 @@ function kysely(
 }
 
 function database(
-  parts: Pick<Database, "db" | "committer" | "relay" | "maintenance" | "durability">,
+  parts: Pick<Database, "db" | "committer" | "relay" | "jobs" | "maintenance" | "durability">,
   resources: AsyncDisposableStack,
 ): Database {
   return {

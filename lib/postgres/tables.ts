@@ -82,6 +82,7 @@ export interface Tables {
   running_job: {
     queue: string;
     position: Int8;
+    token: Int8;
     concurrency_key: string | null;
     lease_until: Date;
   };

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Address, Envelope } from "./envelope.ts";
+import type { OutboxMessage } from "./outbox.ts";
 
 /** How one message of a turn ended. */
 export interface HandledMessage {
@@ -95,6 +96,35 @@ export type RuntimeEvent =
   | {
     readonly type: "relay-failed";
     readonly task: "claim" | "settle" | "sweep" | "depth";
+    readonly error: unknown;
+  }
+  /** One attempt at a job has ended, and is about to be recorded. */
+  | {
+    readonly type: "job";
+    readonly job: OutboxMessage;
+    readonly jobType: string;
+    /** Counted from 1. */
+    readonly attempt: number;
+    readonly outcome: "completed" | "retried" | "failed" | "cancelled" | "abandoned";
+    readonly error?: unknown;
+    /** Monotonic milliseconds. */
+    readonly startedAt: number;
+    readonly endedAt: number;
+  }
+  | { readonly type: "jobs-settled"; readonly queue: string; readonly jobs: number }
+  /** The rate of a queue keeps what is due waiting. */
+  | { readonly type: "queue-limited"; readonly queue: string; readonly againMs: number }
+  | {
+    readonly type: "queue-depth";
+    readonly queue: string;
+    readonly waiting: number;
+    readonly active: number;
+    readonly oldestMs: number;
+  }
+  | {
+    readonly type: "job-worker-failed";
+    readonly queue: string;
+    readonly task: "claim" | "settle" | "extend" | "depth" | "forget";
     readonly error: unknown;
   }
   | { readonly type: "maintenance-failed"; readonly task: string; readonly error: unknown };

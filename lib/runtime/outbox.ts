@@ -15,7 +15,7 @@ import type { Address } from "./envelope.ts";
 import type { NewMessage } from "./store.ts";
 
 /** A message that waits, or one that could not be handled. */
-export interface OutboxMessage extends Omit<NewMessage, "delayMs" | "job"> {
+export interface OutboxMessage extends Omit<NewMessage, "delayMs"> {
   /** Grows along each lane; unique in the outbox. */
   readonly position: number;
   /** When it was told, in epoch milliseconds. */
@@ -156,4 +156,12 @@ export interface DeadLetters {
   ): Promise<readonly DeadLetter[]>;
   /** Drops the letter; false if there is none. */
   discard(messageId: string, operator: Operator): Promise<boolean>;
+}
+
+const REASON_CHARS_MAX = 1_000;
+
+/** An error as it is kept beside what failed by it. */
+export function reasonOf(error: unknown): string {
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return text.replaceAll("\0", "").slice(0, REASON_CHARS_MAX).toWellFormed();
 }

@@ -11,13 +11,14 @@ import { retryTransient } from "../resilience/retry.ts";
 import { Batcher } from "./batcher.ts";
 import { type Address, addressText } from "./envelope.ts";
 import type { Observe } from "./observe.ts";
-import type {
-  ClaimedLane,
-  DueCursor,
-  Outbox,
-  OutboxDepth,
-  OutboxMessage,
-  SettledLane,
+import {
+  type ClaimedLane,
+  type DueCursor,
+  type Outbox,
+  type OutboxDepth,
+  type OutboxMessage,
+  reasonOf,
+  type SettledLane,
 } from "./outbox.ts";
 import type { ActorSystem } from "./system.ts";
 import { AlreadyHandled } from "./turn.ts";
@@ -334,11 +335,4 @@ interface Failure {
 
 function laneOf({ address, token }: ClaimedLane): SettledLane {
   return { address, token };
-}
-
-const REASON_CHARS_MAX = 1_000;
-
-function reasonOf(error: unknown): string {
-  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return text.replaceAll("\0", "").slice(0, REASON_CHARS_MAX).toWellFormed();
 }

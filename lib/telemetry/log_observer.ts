@@ -45,7 +45,11 @@ export function logObserver(log: Log): Observe {
       }
       case "delivery-failed":
         return log("warn", "message not handled", withoutType(event));
+      case "job":
+        return log(levelOfJob(event), `job ${event.outcome}`, () => jobFields(event));
       case "told":
+      case "jobs-settled":
+      case "job-worker-failed":
       case "relay-failed":
       case "commit-failed":
       case "projection-failed":
@@ -66,6 +70,29 @@ function turnFields({ address, messages, attempts, startedAt, endedAt }: EventOf
   };
 }
 
+const jobLevels = {
+  completed: "debug",
+  retried: "warn",
+  failed: "error",
+  cancelled: "info",
+  abandoned: "warn",
+} as const;
+
+function levelOfJob({ outcome }: EventOf<"job">): LogLevel {
+  return jobLevels[outcome];
+}
+
+function jobFields({ job, jobType, attempt, startedAt, endedAt, error }: EventOf<"job">) {
+  return {
+    queue: job.to.key,
+    job: job.messageId,
+    jobType,
+    attempt,
+    durationMs: endedAt - startedAt,
+    ...(error !== undefined && { error }),
+  };
+}
+
 /** The rest of an event, with its address as one text. */
 function withoutType(event: RuntimeEvent): Readonly<Record<string, unknown>> {
   const { type: _, ...fields } = event;
@@ -82,6 +109,7 @@ class Troubles {
   #isCommitFailing = false;
   #isRelayFailing = false;
   readonly #projectionsFailing = new Set<string>();
+  readonly #queuesFailing = new Set<string>();
   /** Whether each overflowing mailbox refused a message since the last turn of its actor. */
   readonly #mailboxes = new Map<string, boolean>();
 
@@ -104,6 +132,11 @@ class Troubles {
         return this.#projectionFailed(event);
       case "projected":
         return this.#projected(event.projection);
+      case "job-worker-failed":
+        return this.#queueFailed(event);
+      case "jobs-settled":
+      case "queue-depth":
+        return this.#queueWorks(event.queue);
       case "mailbox-full":
         return this.#mailboxFull(event);
       case "turn":
@@ -147,6 +180,16 @@ class Troubles {
     if (this.#projectionsFailing.delete(projection)) {
       this.#log("info", "projection advances again", { projection });
     }
+  }
+
+  #queueFailed({ queue, task, error }: EventOf<"job-worker-failed">): void {
+    if (this.#queuesFailing.has(queue)) return;
+    this.#queuesFailing.add(queue);
+    this.#log(levelOf(error), "queue fails", { queue, task, error });
+  }
+
+  #queueWorks(queue: string): void {
+    if (this.#queuesFailing.delete(queue)) this.#log("info", "queue works again", { queue });
   }
 
   #mailboxFull({ address, capacity }: EventOf<"mailbox-full">): void {

@@ -46,6 +46,8 @@ function tracing(tracer: Tracer, env: Pick<Env, "now" | "monotonic">): Observe {
     if (event.type === "turn") {
       const wallOffset = env.now() - env.monotonic();
       for (const message of event.messages) drawMessage(tracer, event, message, wallOffset);
+    } else if (event.type === "job") {
+      drawJob(tracer, event, env.now() - env.monotonic());
     } else if (event.type === "commit") {
       const { type: _, durationMs, ...counts } = event;
       const endTime = env.now();
@@ -78,6 +80,27 @@ function drawMessage(
   const startTime = startedAt + wallOffset;
   const span = tracer.startSpan(`turn ${address.kind}`, { startTime, attributes }, parent);
   if (outcome === "fault" || outcome === "defect") span.setStatus({ code: SpanStatusCode.ERROR });
+  span.end(endedAt + wallOffset);
+}
+
+function drawJob(
+  tracer: Tracer,
+  { job, jobType, attempt, outcome, startedAt, endedAt }: EventOf<"job">,
+  wallOffset: number,
+): void {
+  const parent = parentIn(job.traceparent);
+  if (parent === undefined) return;
+  const attributes = {
+    "troupe.queue": job.to.key,
+    "troupe.job.type": jobType,
+    "troupe.message.id": job.messageId,
+    "troupe.correlation.id": job.correlationId,
+    "troupe.job.attempt": attempt,
+    "troupe.outcome": outcome,
+  };
+  const startTime = startedAt + wallOffset;
+  const span = tracer.startSpan(`job ${jobType}`, { startTime, attributes }, parent);
+  if (outcome !== "completed") span.setStatus({ code: SpanStatusCode.ERROR });
   span.end(endedAt + wallOffset);
 }
 
@@ -117,7 +140,16 @@ function measuring(meter: Meter): Observe {
         instruments.outboxDue.record(event.due);
         instruments.outboxAge.record(seconds(event.oldestMs));
         return instruments.outboxDead.record(event.dead);
+      case "job":
+        return measureJob(instruments, event);
+      case "queue-depth": {
+        const of = { "troupe.queue": event.queue };
+        instruments.queueWaiting.record(event.waiting, of);
+        instruments.queueActive.record(event.active, of);
+        return instruments.queueAge.record(seconds(event.oldestMs), of);
+      }
       case "told":
+      case "jobs-settled":
         return;
       default:
         return instruments.occurrences[event.type].add(1, circumstancesOf(event));
@@ -137,6 +169,15 @@ function measureTurn(instruments: Instruments, event: EventOf<"turn">): void {
   for (const [outcome, count] of outcomes) {
     instruments.messages.add(count, { ...kind, "troupe.outcome": outcome });
   }
+}
+
+function measureJob(instruments: Instruments, event: EventOf<"job">): void {
+  const of = {
+    "troupe.queue": event.job.to.key,
+    "troupe.job.type": event.jobType,
+    "troupe.outcome": event.outcome,
+  };
+  instruments.jobDuration.record(seconds(event.endedAt - event.startedAt), of);
 }
 
 type Instruments = ReturnType<typeof instrumentsOf>;
@@ -170,6 +211,10 @@ function instrumentsOf(meter: Meter) {
     outboxDue: gauge("troupe.outbox.due", "{message}", "Told messages that are due"),
     outboxAge: gauge("troupe.outbox.age", "s", "How long the oldest of them has been due"),
     outboxDead: gauge("troupe.outbox.dead", "{message}", "Dead letters"),
+    jobDuration: duration("troupe.job.duration", "Time that one attempt at a job took, by outcome"),
+    queueWaiting: gauge("troupe.queue.waiting", "{job}", "Jobs that are due and wait"),
+    queueActive: gauge("troupe.queue.active", "{job}", "Jobs that run"),
+    queueAge: gauge("troupe.queue.age", "s", "How long the oldest that waits has been due"),
     occurrences: {
       "passivated": counter("troupe.passivations", "{actor}", "Actors put out of memory"),
       "restarted": counter("troupe.restarts", "{restart}", "Actors read anew after a failure"),
@@ -190,6 +235,8 @@ function instrumentsOf(meter: Meter) {
       ),
       "buried": counter("troupe.outbox.buried", "{message}", "Messages that became dead letters"),
       "relay-failed": counter("troupe.outbox.failures", "{task}", "Times the relay met a fault"),
+      "queue-limited": counter("troupe.queue.limited", "{claim}", "Claims that a rate held back"),
+      "job-worker-failed": counter("troupe.job.failures", "{task}", "Times a worker met a fault"),
       "maintenance-failed": counter("troupe.maintenance.failures", "{task}", "Tasks that failed"),
     },
   };
@@ -218,6 +265,7 @@ function circumstancesOf(event: RuntimeEvent): Attributes {
     ...("because" in event && { "troupe.because": event.because }),
     ...("projection" in event && { "troupe.projection": event.projection }),
     ...("task" in event && { "troupe.task": event.task }),
+    ...("queue" in event && { "troupe.queue": event.queue }),
   };
 }
 

@@ -3,6 +3,7 @@ import type { Database } from "../../../lib/postgres/database.ts";
 import { PostgresEventStore } from "../../../lib/postgres/event_store.ts";
 import { migrateToLatest } from "../../../lib/postgres/migrate.ts";
 import { migrations } from "../../../migrations/all.ts";
+import { jobQueueContract } from "../../contracts/job_queue_contract.ts";
 import { outboxContract } from "../../contracts/outbox_contract.ts";
 import { newKind, storeContract } from "../../contracts/store_contract.ts";
 import { openMemoryDatabase } from "../../support/database.ts";
@@ -27,5 +28,9 @@ storeContract("embedded Postgres", (test) => async () => {
 });
 
 outboxContract("embedded Postgres", (test) => async () => {
+  await test(postIn(database), newKind());
+});
+
+jobQueueContract("embedded Postgres", (test) => async () => {
   await test(postIn(database), newKind());
 });

@@ -1,0 +1,386 @@
+/**
+ * Takes jobs out of one queue and has them done: at least once, and recorded as done once.
+ *
+ * @module
+ */
+import type { Env } from "../env.ts";
+import { TransientFault } from "../fault.ts";
+import { backoffMs } from "../resilience/backoff.ts";
+import { retryTransient } from "../resilience/retry.ts";
+import { Batcher } from "../runtime/batcher.ts";
+import type { Observe } from "../runtime/observe.ts";
+import { reasonOf } from "../runtime/outbox.ts";
+import { Worker } from "../runtime/worker.ts";
+import {
+  type JobCommand,
+  type JobDefinition,
+  type JobHandler,
+  type JobOutcome,
+  RESULT_BYTES_MAX,
+  Unretryable,
+} from "./job.ts";
+import type { ClaimedJob, JobEnding, JobHold, JobQueue, QueueLimits } from "./job_queue.ts";
+import { reportOf } from "./job_report.ts";
+import { RunningJob } from "./running_job.ts";
+
+/** A queue, as one node works at it. */
+export interface QueueOptions {
+  readonly queue: string;
+  /** Handlers that run at a time on this node. */
+  readonly concurrency?: number;
+  /** What all nodes together keep to. */
+  readonly limits?: QueueLimits;
+}
+
+export interface JobWorkerLimits {
+  readonly concurrency: number;
+  /** Jobs of one claim. */
+  readonly claimMax: number;
+  /** How long a claim holds unless it is prolonged; a node that falls silent gives its jobs back then. */
+  readonly leaseMs: number;
+  /** How often to look for jobs that nobody has announced. */
+  readonly pollMs: number;
+  /** How often it is checked whether a job takes too long. */
+  readonly watchMs: number;
+  readonly drainMs: number;
+}
+
+export const defaultJobWorkerLimits: JobWorkerLimits = {
+  concurrency: 10,
+  claimMax: 500,
+  leaseMs: 30_000,
+  pollMs: 500,
+  watchMs: 250,
+  drainMs: 5_000,
+};
+
+/** What is done for a job of one type. */
+export interface JobBinding {
+  readonly job: JobDefinition;
+  readonly handle: JobHandler;
+}
+
+export function handles<Payload>(
+  job: JobDefinition<Payload>,
+  handle: JobHandler<Payload>,
+): JobBinding {
+  // The worker hands over only what the parser of this very job gave.
+  return { job, handle: handle as JobHandler };
+}
+
+export interface JobWorkerOptions extends QueueOptions {
+  readonly bindings: readonly JobBinding[];
+  readonly jobs: JobQueue;
+  readonly env: Env;
+  readonly observe: Observe;
+  readonly tuning?: Partial<JobWorkerLimits>;
+}
+
+/** So many that no two claims ever draw the same. */
+const TOKENS = 2 ** 53;
+/** How long claiming and settling are tried; after that a lease gives the jobs back. */
+const GIVE_UP_MS = 5_000;
+/** Of quick jobs as many are claimed ahead as are done within so long, up to the most. */
+const AHEAD_MS = 100;
+const AHEAD_MAX = 1_000;
+const ENDINGS_MAX = 500;
+
+/** Any number of nodes may run one for the same queue. */
+export class JobWorker extends Worker {
+  readonly #options: JobWorkerOptions;
+  readonly #limits: JobWorkerLimits;
+  readonly #bindings: ReadonlyMap<string, JobBinding>;
+  readonly #isBounded: boolean;
+  readonly #settling: Batcher<JobEnding, boolean>;
+  /** Claimed and not begun. */
+  #ahead: ClaimedJob[] = [];
+  readonly #running = new Set<RunningJob>();
+  /** Ended, and not recorded yet. */
+  #unsettled = 0;
+  /** Since the last claim, which was then. */
+  #done = 0;
+  #claimedAt = 0;
+  /** How many are claimed ahead. */
+  #pace = 0;
+  /** The last claim found less than it asked for. */
+  #isDry = false;
+  #watching: Promise<void> | undefined;
+  #idle: (() => void) | undefined;
+
+  constructor(options: JobWorkerOptions) {
+    const limits = { ...defaultJobWorkerLimits, ...options.tuning };
+    super({ name: `jobs/${options.queue}`, env: options.env, drainMs: limits.drainMs });
+    this.#options = options;
+    this.#limits = { ...limits, concurrency: options.concurrency ?? limits.concurrency };
+    this.#bindings = new Map(options.bindings.map((binding) => [binding.job.type, binding]));
+    this.#isBounded = Object.values(options.limits ?? {}).some((limit) => limit !== undefined);
+    this.#settling = new Batcher({
+      run: (endings) => this.#settle(endings),
+      batchMax: ENDINGS_MAX,
+      inFlightMax: 2,
+    });
+  }
+
+  protected override get inHand(): number {
+    return this.#ahead.length + this.#running.size + this.#unsettled;
+  }
+
+  protected override async run(): Promise<void> {
+    this.#watching = this.#watch();
+    while (!this.isDraining) {
+      const limit = this.#wanted();
+      // What ends wakes it.
+      if (limit <= 0) await this.rest(this.#limits.pollMs);
+      else await this.#claim(limit);
+    }
+  }
+
+  /** What was claimed and not begun goes back at once, so that others can have it. */
+  protected override async finish(): Promise<void> {
+    const ahead = this.#ahead;
+    this.#ahead = [];
+    for (const job of ahead) this.#end({ ...this.#holdOf(job), is: "released" });
+    if (this.inHand > 0) await new Promise<void>((resolve) => this.#idle = resolve);
+    await this.#watching;
+  }
+
+  protected override abandon(): void {
+    for (const job of this.#running) this.#leave(job, { is: "released" }, "abandoned");
+  }
+
+  /** Nothing while half of what could be in hand is: few large claims cost less than many. */
+  #wanted(): number {
+    const { concurrency, claimMax } = this.#limits;
+    const most = concurrency + this.#pace;
+    const held = this.#running.size + this.#ahead.length;
+    if (held > most / 2 && held >= concurrency || this.#unsettled > AHEAD_MAX) return 0;
+    return Math.min(claimMax, most - held);
+  }
+
+  /** What is claimed under a limit begins at once: it is counted from its start. */
+  #keepPace(): void {
+    const now = this.env.monotonic();
+    const rate = this.#done / Math.max(1, now - this.#claimedAt);
+    this.#pace = this.#isBounded ? 0 : Math.min(AHEAD_MAX, Math.floor(rate * AHEAD_MS));
+    this.#done = 0;
+    this.#claimedAt = now;
+  }
+
+  async #claim(limit: number): Promise<void> {
+    const { jobs, queue, env, observe, limits } = this.#options;
+    const { leaseMs, pollMs } = this.#limits;
+    const token = Math.floor(env.random() * TOKENS);
+    this.#keepPace();
+    let restMs = 0;
+    try {
+      const claim = { queue, token, leaseMs, limit, ...(limits !== undefined && { limits }) };
+      const page = await retryTransient(() => jobs.claim(claim), {
+        env,
+        giveUpMs: GIVE_UP_MS,
+        onFailure: (error) => this.#failed("claim", error),
+      });
+      this.#accept(page.jobs);
+      if (page.jobs.length > 0 && limits?.rate !== undefined) {
+        await jobs.started(queue, token, limits.rate.windowMs);
+      }
+      if (page.againMs !== undefined) {
+        observe({ type: "queue-limited", queue, againMs: page.againMs });
+      }
+      this.#isDry = page.jobs.length < limit;
+      if (this.#isDry) {
+        const dueMs = page.againMs ?? await jobs.nextDueMs(queue) ?? pollMs;
+        restMs = Math.min(pollMs, Math.max(1, dueMs));
+      }
+      this.note();
+    } catch (error) {
+      this.#failed("claim", error);
+      restMs = pollMs;
+    }
+    if (restMs > 0) await this.rest(restMs);
+  }
+
+  #accept(claimed: readonly ClaimedJob[]): void {
+    this.#ahead.push(...claimed);
+    this.#begin();
+  }
+
+  /** As many as may run. */
+  #begin(): void {
+    let begun = 0;
+    while (this.#running.size < this.#limits.concurrency && begun < this.#ahead.length) {
+      this.#start(this.#ahead[begun++]!);
+    }
+    if (begun > 0) this.#ahead.splice(0, begun);
+  }
+
+  #start(claimed: ClaimedJob): void {
+    const { env, jobs } = this.#options;
+    const command = claimed.command as JobCommand;
+    const binding = this.#bindings.get(command.type);
+    const job = new RunningJob(
+      claimed,
+      command,
+      binding?.job,
+      env,
+      (progress) => jobs.note(claimed, progress),
+    );
+    this.#running.add(job);
+    void this.#run(job, binding);
+  }
+
+  async #run(job: RunningJob, binding: JobBinding | undefined): Promise<void> {
+    try {
+      if (binding === undefined) throw new Error(`Nothing here does jobs of type ${job.type}`);
+      if (job.isWornOut) {
+        throw new Unretryable(`It was begun ${job.attempt - 1} times, never ended`);
+      }
+      const result = await binding.handle(payloadOf(binding.job, job.claimed), job.context);
+      refuseLarge(result);
+      this.#leave(job, { is: "completed", result, keepMs: binding.job.retentionMs }, "completed");
+    } catch (error) {
+      this.#afterFailure(job, error);
+    }
+  }
+
+  #afterFailure(job: RunningJob, error: unknown): void {
+    const { env } = this.#options;
+    if (job.isCancelled) {
+      return this.#leave(job, { is: "cancelled", keepMs: job.retentionMs }, "cancelled");
+    }
+    const reason = reasonOf(error);
+    if (error instanceof Unretryable || job.attempt >= job.attemptsMax) {
+      return this.#leave(job, { is: "failed", error: reason }, "failed", error);
+    }
+    const pauseMs = backoffMs(job.attempt, env.random(), job.backoff);
+    const delayMs = error instanceof TransientFault
+      ? Math.max(pauseMs, error.retryAfterMs)
+      : pauseMs;
+    this.#leave(job, { is: "retried", delayMs, error: reason }, "retried", error);
+  }
+
+  /** The first ending of an attempt counts: what a handler does after it was left is its own affair. */
+  #leave(job: RunningJob, ending: Ending, outcome: JobOutcome, error?: unknown): void {
+    if (!this.#running.delete(job)) return;
+    const { observe, env } = this.#options;
+    const report = ending.is === "retried" || ending.is === "released"
+      ? undefined
+      : reportOf(job.claimed, job.command, ending, env.uuid);
+    this.#end({ ...this.#holdOf(job.claimed), ...ending, ...(report !== undefined && { report }) });
+    this.#done++;
+    const { claimed, type: jobType, attempt, startedAt } = job;
+    const endedAt = env.monotonic();
+    observe({
+      type: "job",
+      job: claimed,
+      jobType,
+      attempt,
+      outcome,
+      startedAt,
+      endedAt,
+      ...(error !== undefined && { error }),
+    });
+    this.#begin();
+    if (!this.#isDry && this.#wanted() > 0) this.wake();
+  }
+
+  #holdOf({ queue, position, token }: JobHold) {
+    return { queue, position, token, isCounted: this.#isBounded };
+  }
+
+  #end(ending: JobEnding): void {
+    this.#unsettled++;
+    void this.#settling.add(ending).then((isHeld) => this.#ended(ending, isHeld), (error) => {
+      // The lease gives it back, to be done again.
+      this.#failed("settle", error);
+    }).finally(() => {
+      this.#unsettled--;
+      if (this.inHand === 0) this.#idle?.();
+      // Only now has a queue with limits room for another.
+      if (this.#isBounded || this.#unsettled === AHEAD_MAX) this.wake();
+    });
+  }
+
+  #ended({ report }: JobEnding, isHeld: boolean): void {
+    if (isHeld && report !== undefined) {
+      this.#options.observe({ type: "told", to: [report.to] });
+    }
+  }
+
+  async #settle(endings: readonly JobEnding[]): Promise<readonly boolean[]> {
+    const { jobs, env, observe, queue } = this.#options;
+    const held = await retryTransient(() => jobs.settle(endings), {
+      env,
+      giveUpMs: GIVE_UP_MS,
+      onFailure: (error) => this.#failed("settle", error),
+    });
+    observe({ type: "jobs-settled", queue, jobs: endings.length });
+    return held;
+  }
+
+  #failed(task: "claim" | "settle" | "extend", error: unknown): void {
+    const { observe, queue } = this.#options;
+    this.note(error);
+    observe({ type: "job-worker-failed", queue, task, error });
+  }
+
+  /** Prolongs what is held, and stops what takes too long, was cancelled, or is held no more. */
+  async #watch(): Promise<void> {
+    const { env } = this.#options;
+    const { watchMs, leaseMs } = this.#limits;
+    let extendAt = env.monotonic() + leaseMs / 3;
+    while (!this.isDraining || this.inHand > 0) {
+      // While it is drained, what is in hand is still watched.
+      await (this.isDraining ? env.sleep(watchMs) : this.pause(watchMs));
+      const now = env.monotonic();
+      for (const job of [...this.#running]) {
+        if (now < job.deadline) continue;
+        job.stop("timed out");
+        this.#afterFailure(job, new TimedOut(`It took longer than ${job.timeoutMs} ms`));
+      }
+      if (now < extendAt) continue;
+      extendAt = now + leaseMs / 3;
+      await this.#extend();
+    }
+  }
+
+  async #extend(): Promise<void> {
+    const { jobs } = this.#options;
+    const running = new Map([...this.#running].map((job) => [job.claimed.position, job]));
+    const holds = [...[...this.#running].map(({ claimed }) => claimed), ...this.#ahead];
+    if (holds.length === 0) return;
+    try {
+      const { lost, cancelled } = await jobs.extend(holds, this.#limits.leaseMs);
+      for (const { position } of cancelled) {
+        const job = running.get(position);
+        if (job !== undefined) job.cancel();
+      }
+      const gone = new Set(lost.map(({ position }) => position));
+      this.#ahead = this.#ahead.filter(({ position }) => !gone.has(position));
+      for (const position of gone) running.get(position)?.stop("held by another worker");
+    } catch (error) {
+      this.#failed("extend", error);
+    }
+  }
+}
+
+type Ending = JobEnding extends infer Each
+  ? Each extends JobEnding ? Omit<Each, keyof JobHold | "report" | "isCounted"> : never
+  : never;
+
+/** What a handler that takes too long is told. */
+class TimedOut extends Error {
+  override readonly name = "TimedOut";
+}
+
+function payloadOf(job: JobDefinition, { schema, command }: ClaimedJob): unknown {
+  const { payload } = command as JobCommand;
+  const isOld = schema !== job.schema && job.upcast !== undefined;
+  return job.payload.parse(isOld ? job.upcast!({ schema, payload }) : payload);
+}
+
+function refuseLarge(result: unknown): void {
+  if (result === undefined || result === null) return;
+  const text = JSON.stringify(result);
+  if (text !== undefined && text.length <= RESULT_BYTES_MAX) return;
+  throw new Unretryable(`Its result is no JSON of at most ${RESULT_BYTES_MAX} characters`);
+}

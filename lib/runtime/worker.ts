@@ -1,0 +1,143 @@
+/**
+ * The one life cycle of everything that works beside the actors: configured, started, drained, stopped.
+ *
+ * @module
+ */
+import type { Env } from "../env.ts";
+
+export type WorkerState = "configured" | "running" | "draining" | "stopped";
+
+export interface WorkerHealth {
+  readonly name: string;
+  readonly state: WorkerState;
+  /** What it has begun and not ended. */
+  readonly inHand: number;
+  /** Undefined while its last step went well. */
+  readonly failure?: { readonly at: number; readonly message: string };
+}
+
+export interface WorkerOptions {
+  readonly name: string;
+  readonly env: Env;
+  /** How long what is in hand may take to end before it is abandoned. */
+  readonly drainMs: number;
+}
+
+/**
+ * Constructed, it is configured and does nothing. Disposing it drains it, and stops it if that takes
+ * too long.
+ */
+export abstract class Worker implements AsyncDisposable {
+  readonly name: string;
+  protected readonly env: Env;
+  readonly #drainMs: number;
+  readonly #drained = new AbortController();
+  #state: WorkerState = "configured";
+  #failure: WorkerHealth["failure"];
+  #ended: Promise<void> | undefined;
+  #stopping: Promise<void> | undefined;
+  #isWoken = false;
+  #nudge: (() => void) | undefined;
+
+  constructor({ name, env, drainMs }: WorkerOptions) {
+    this.name = name;
+    this.env = env;
+    this.#drainMs = drainMs;
+  }
+
+  /** Once; what was drained does not start again. */
+  start(): this {
+    if (this.#state !== "configured") throw new Error(`Cannot start ${this.name}: ${this.#state}`);
+    this.#state = "running";
+    this.#ended = this.run();
+    return this;
+  }
+
+  /** Takes nothing new; resolves once what is in hand has ended. */
+  async drain(): Promise<void> {
+    if (this.#state === "configured") this.#state = "stopped";
+    if (this.#state === "running") this.#state = "draining";
+    this.#drained.abort();
+    await this.#ended;
+    await this.finish();
+    this.#state = "stopped";
+  }
+
+  /** Drains, and abandons what has not ended after `drainMs`. */
+  stop(): Promise<void> {
+    return this.#stopping ??= this.#stop();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  /** Look now, and not only at the next poll. */
+  wake(): void {
+    this.#isWoken = true;
+    this.#nudge?.();
+  }
+
+  health(): WorkerHealth {
+    return {
+      name: this.name,
+      state: this.#state,
+      inHand: this.inHand,
+      ...(this.#failure !== undefined && { failure: this.#failure }),
+    };
+  }
+
+  /** Works until it is drained. */
+  protected abstract run(): Promise<void>;
+  /** Resolves once nothing is in hand. */
+  protected abstract finish(): Promise<void>;
+  /** Has what is in hand end now. */
+  protected abstract abandon(): void;
+  protected abstract get inHand(): number;
+
+  protected get isDraining(): boolean {
+    return this.#drained.signal.aborted;
+  }
+
+  /** For its health: the step that was tried did not go well, or, without an error, it did. */
+  protected note(error?: unknown): void {
+    if (error === undefined) this.#failure = undefined;
+    else {
+      const message = error instanceof Error ? error.message : String(error);
+      this.#failure = { at: this.env.now(), message };
+    }
+  }
+
+  /** At the longest for `ms`; ends when it is drained. */
+  protected async pause(ms: number): Promise<void> {
+    await this.#sleep(ms, this.#drained.signal);
+  }
+
+  /** At the longest for `ms`; ends when it is woken, has been since the last rest, or is drained. */
+  protected async rest(ms: number): Promise<void> {
+    if (!this.#isWoken) {
+      const woken = new AbortController();
+      this.#nudge = () => woken.abort();
+      await this.#sleep(ms, AbortSignal.any([woken.signal, this.#drained.signal]));
+      this.#nudge = undefined;
+    }
+    this.#isWoken = false;
+  }
+
+  async #stop(): Promise<void> {
+    const isDrained = new AbortController();
+    const drained = this.drain().finally(() => isDrained.abort());
+    await Promise.race([drained, this.#sleep(this.#drainMs, isDrained.signal)]);
+    if (!isDrained.signal.aborted) this.abandon();
+    await drained;
+  }
+
+  async #sleep(ms: number, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    try {
+      await this.env.sleep(ms, signal);
+    } catch (reason) {
+      if (reason !== signal.reason) throw reason;
+    }
+  }
+}
