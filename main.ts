@@ -19,6 +19,8 @@ import type { CallerEnv } from "./lib/http/caller.ts";
 import { type BodyParser, bodyParser } from "./lib/http/parsed.ts";
 import { openTokenKey } from "./lib/http/token_key.ts";
 import { mintToken, type TokenOptions, TokenVerifier } from "./lib/http/tokens.ts";
+import type { JobBinding } from "./lib/jobs/job_worker.ts";
+import { JobWorkers } from "./lib/jobs/job_workers.ts";
 import { DataDirectoryInUse } from "./lib/postgres/data_lock.ts";
 import {
   type Database,
@@ -29,6 +31,7 @@ import {
 import { PostgresDeadLetters } from "./lib/postgres/dead_letters.ts";
 import { PostgresEventStore } from "./lib/postgres/event_store.ts";
 import { migrateToLatest, pendingMigrations, UnknownMigrations } from "./lib/postgres/migrate.ts";
+import { PostgresJobQueue } from "./lib/postgres/job_queue.ts";
 import { PostgresOutbox } from "./lib/postgres/outbox.ts";
 import { PostgresProjectionStore } from "./lib/postgres/projection_store.ts";
 import { startHousekeeping } from "./lib/runtime/housekeeping.ts";
@@ -76,7 +79,11 @@ export async function startService(
   const observers = [logObserver(log), otelObserver(env)].filter((tell) => tell !== undefined);
   const observe: Observe = (event) => {
     if (event.type === "commit" && event.events > 0) projector.wake();
-    if (event.type === "told") relay.announce(event.to);
+    if (event.type === "told") {
+      relay.announce(event.to);
+      workers.announce(event.to);
+    }
+    if (event.type === "jobs-settled") relay.removed(event.jobs);
     for (const tell of observers) tell(event);
   };
   const { replyRetentionMs } = limits;
@@ -90,6 +97,9 @@ export async function startService(
   system.host(LiveEvent);
   const outbox = new PostgresOutbox(database);
   const relay = starting.use(new OutboxRelay({ outbox, system, env, observe }));
+  const jobs = new PostgresJobQueue(database);
+  const bindings: readonly JobBinding[] = [];
+  const workers = starting.use(new JobWorkers({ bindings, jobs, env, observe }));
 
   const parseBody = bodyParser(limits.bodyBytesMax);
   const isTraced = isTelemetryOn();
@@ -99,6 +109,9 @@ export async function startService(
     db: database.db.$extendTables<LiveEventTables>(),
     listing: projector,
     deadLetters: new PostgresDeadLetters(database.db),
+    jobs,
+    jobDefinitions: bindings.map(({ job }) => job),
+    env,
     parseBody,
     consistencyWaitMs: limits.consistencyWaitMs,
     authentication: {

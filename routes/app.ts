@@ -8,10 +8,11 @@ import { authenticated, type AuthenticationOptions, type CallerEnv } from "../li
 import { problemForError, problemForUnrouted, type ReportBug } from "../lib/http/problem.ts";
 import { routed } from "../lib/http/routed.ts";
 import { type DeadLetterOptions, deadLetters } from "./dead_letters.ts";
+import { type JobOptions, jobs } from "./jobs.ts";
 import { health, type Readiness } from "./health.ts";
 import { type LiveEventOptions, liveEvents } from "./live_events.ts";
 
-export interface AppOptions extends LiveEventOptions, DeadLetterOptions {
+export interface AppOptions extends LiveEventOptions, DeadLetterOptions, JobOptions {
   readonly authentication: AuthenticationOptions;
   readonly readiness: () => Promise<Readiness>;
   readonly reportBug: ReportBug;
@@ -30,5 +31,6 @@ export function app(options: AppOptions): Hono<CallerEnv> {
   root.use("/api/*", authenticated(options.authentication));
   root.route("/api/v1", liveEvents(options));
   root.route("/api/v1/dead-letters", deadLetters(options));
+  root.route("/api/v1/jobs", jobs(options));
   return root;
 }

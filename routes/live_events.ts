@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { type Context, Hono } from "hono";
 import type { Kysely } from "kysely";
 import * as LiveEvent from "../actors/live_event/aggregate.ts";
@@ -17,10 +16,10 @@ import { details, mayManage, mayView, standingOf } from "../actors/live_event/vi
 import { answer } from "../lib/http/answer.ts";
 import { type CallerEnv, requireRole } from "../lib/http/caller.ts";
 import { causeOf, etagOf } from "../lib/http/cause.ts";
+import { idOfNew } from "../lib/http/new_id.ts";
 import { pageOf } from "../lib/http/pages.ts";
 import { type BodyParser, parsedParams, parsedQuery } from "../lib/http/parsed.ts";
 import { type AnswerHeaders, ProblemError, problemResponse } from "../lib/http/problem.ts";
-import type { Cause } from "../lib/runtime/envelope.ts";
 import type { Store } from "../lib/runtime/store.ts";
 import type { ActorSystem } from "../lib/runtime/system.ts";
 import { stateAt } from "../lib/runtime/time_travel.ts";
@@ -259,18 +258,4 @@ function historyItem(stored: Awaited<ReturnType<Store["readStream"]>>[number]) {
 function withoutNulls<Row extends object>(row: Row): Partial<Row> {
   const filled = Object.entries(row).filter(([, value]) => value !== null);
   return Object.fromEntries(filled) as Partial<Row>;
-}
-
-/**
- * The id of an event to be. Under an idempotency key it follows from the key, so that the repeated
- * request finds the actor that remembers the reply.
- */
-function idOfNew({ idempotency, principal, messageId }: Cause): string {
-  if (idempotency === undefined) return messageId;
-  const hash = createHash("sha256").update(`${principal.id}\n${idempotency.key}`).digest("hex");
-  // RFC 9562, version 8: made by rules of one's own.
-  const variant = "89ab"[parseInt(hash[16]!, 16) & 3];
-  return `${hash.slice(0, 8)}-${hash.slice(8, 12)}-8${hash.slice(13, 16)}-${variant}${
-    hash.slice(17, 20)
-  }-${hash.slice(20, 32)}`;
 }

@@ -161,6 +161,12 @@ function validated<Schema extends z.ZodType>(
   });
 }
 
+/** For what a schema alone cannot tell, such as what a name in the body stands for. */
+export function invalidBody(path: readonly PropertyKey[], message: string): ProblemError {
+  const errors = [{ path: path.map(shortened), message }];
+  return invalid({ detail: "The body is not what this route accepts", errors });
+}
+
 /** Names the place and the rule. Messages of zod do not repeat values; keep it so in refinements. */
 function requestFaults(issue: z.core.$ZodIssue): RequestFault[] {
   const path = issue.path.map(shortened);

@@ -210,7 +210,7 @@ export class PostgresOutbox implements Outbox {
           and not exists (select from outbox o where o.kind = l.kind and o.key = l.key)
         for update skip locked
       ))`.execute(this.#maintenance);
-    await sql`vacuum (skip_locked) outbox, lane`.execute(this.#maintenance);
+    await sql`vacuum (skip_locked) outbox, lane, running_job, job_start`.execute(this.#maintenance);
   }
 
   async depth(countMax: number): Promise<OutboxDepth> {

@@ -187,6 +187,11 @@ export class OutboxRelay implements AsyncDisposable {
 
   #count(address: Address, messages: number): void {
     this.#options.observe({ type: "delivered", address, messages });
+    this.removed(messages);
+  }
+
+  /** So many messages left the outbox, through this relay or otherwise. */
+  removed(messages: number): void {
     this.#untidy += messages;
     if (this.#untidy >= this.#limits.tidyEvery) void this.#tidy();
   }

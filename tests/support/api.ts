@@ -15,10 +15,13 @@ import { bodyParser } from "../../lib/http/parsed.ts";
 import type { BuggyRequest } from "../../lib/http/problem.ts";
 import { openTokenKey } from "../../lib/http/token_key.ts";
 import { mintToken, type TokenContent, TokenVerifier } from "../../lib/http/tokens.ts";
+import type { JobBinding, QueueOptions } from "../../lib/jobs/job_worker.ts";
+import { JobWorkers } from "../../lib/jobs/job_workers.ts";
 import type { Database, Limits } from "../../lib/postgres/database.ts";
 import { PostgresDeadLetters } from "../../lib/postgres/dead_letters.ts";
 import { PostgresEventStore } from "../../lib/postgres/event_store.ts";
 import { migrateToLatest } from "../../lib/postgres/migrate.ts";
+import { PostgresJobQueue } from "../../lib/postgres/job_queue.ts";
 import { PostgresOutbox } from "../../lib/postgres/outbox.ts";
 import { PostgresProjectionStore } from "../../lib/postgres/projection_store.ts";
 import type { RuntimeEvent } from "../../lib/runtime/observe.ts";
@@ -49,6 +52,8 @@ export async function databaseOfThisFile(limits: Limits = {}): Promise<Database>
 export interface ApiOptions {
   readonly limits?: Partial<SystemLimits>;
   readonly consistencyWaitMs?: number;
+  readonly bindings?: readonly JobBinding[];
+  readonly queues?: readonly QueueOptions[];
 }
 
 /** One node of the service. */
@@ -63,12 +68,16 @@ export class Api implements AsyncDisposable {
   readonly #database: Database;
   readonly #projector: Projector<unknown>;
   readonly #relay: OutboxRelay;
+  readonly #workers: JobWorkers;
   readonly #env: Env;
   readonly #gates: Gate[] = [];
   #suffix = crypto.randomUUID().slice(0, 8);
   #aheadMs = 0;
 
-  constructor(database: Database, { limits = {}, consistencyWaitMs = 30_000 }: ApiOptions = {}) {
+  constructor(
+    database: Database,
+    { limits = {}, consistencyWaitMs = 30_000, bindings = [], queues = [] }: ApiOptions = {},
+  ) {
     this.#database = database;
     this.#env = { ...systemEnv, now: () => systemEnv.now() + this.#aheadMs };
     this.store = new FaultyStore(new PostgresEventStore(database));
@@ -76,19 +85,27 @@ export class Api implements AsyncDisposable {
     const observe = (event: RuntimeEvent) => {
       this.observed.push(event);
       if (event.type === "commit" && event.events > 0) this.#projector.wake();
-      if (event.type === "told") this.#relay.announce(event.to);
+      if (event.type === "told") {
+        this.#relay.announce(event.to);
+        this.#workers.announce(event.to);
+      }
     };
     this.#projector = new Projector({ projection, store, env: this.#env, observe });
     this.system = new ActorSystem({ env: this.#env, store: this.store, observe, limits });
     this.system.host(LiveEvent);
     const outbox = new PostgresOutbox(database);
     this.#relay = new OutboxRelay({ outbox, system: this.system, env: this.#env, observe });
+    const jobs = new PostgresJobQueue(database);
+    this.#workers = new JobWorkers({ bindings, queues, jobs, env: this.#env, observe });
     this.http = app({
       system: this.system,
       store: this.store,
       db: database.db.$extendTables<LiveEventTables>(),
       listing: this.#projector,
       deadLetters: new PostgresDeadLetters(database.db),
+      jobs,
+      jobDefinitions: bindings.map(({ job }) => job),
+      env: this.#env,
       parseBody: bodyParser(BODY_BYTES_MAX),
       consistencyWaitMs,
       authentication: {
@@ -138,6 +155,7 @@ export class Api implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const gate of this.#gates) gate.release();
+    await this.#workers[Symbol.asyncDispose]();
     await this.#relay[Symbol.asyncDispose]();
     await this.system[Symbol.asyncDispose]();
     await this.#projector[Symbol.asyncDispose]();
