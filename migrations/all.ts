@@ -4,10 +4,12 @@ import * as eventStore from "./0001_event_store.ts";
 import * as liveEventListing from "./0002_live_event_listing.ts";
 import * as outbox from "./0003_outbox.ts";
 import * as jobs from "./0004_jobs.ts";
+import * as offers from "./0005_offers.ts";
 
 export const migrations: Readonly<Record<string, Migration>> = {
   "0001_event_store": eventStore,
   "0002_live_event_listing": liveEventListing,
   "0003_outbox": outbox,
   "0004_jobs": jobs,
+  "0005_offers": offers,
 };

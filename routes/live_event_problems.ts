@@ -23,6 +23,12 @@ const faces: ProblemsFor<Reason> = {
     status: 409,
     title: "More people are confirmed than the new capacity would seat",
   },
+  "capacity-below-offered": {
+    status: 409,
+    title: "The new capacity would not seat those confirmed and those who are offered a seat",
+  },
+  "not-offered": { status: 409, title: "The registration is not offered a seat" },
+  "offer-lapsed": { status: 409, title: "The offer has lapsed" },
   "ends-before-start": { status: 422, title: "The event must end after it starts" },
   "starts-in-past": { status: 422, title: "The event must start in the future" },
   "version-mismatch": { status: 412, title: "The event has changed since it was read" },

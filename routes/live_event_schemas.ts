@@ -1,10 +1,11 @@
 /** What the live-event routes accept. Rules beyond shape are the aggregate's. */
 import { z } from "zod";
-import { statuses } from "../actors/live_event/state.ts";
+import { registrationStatuses, statuses } from "../actors/live_event/state.ts";
 import { pageParameters, placeIn } from "../lib/http/pages.ts";
 import { text } from "../lib/http/text.ts";
 
 const SEATS_MAX = 1_000_000;
+const OFFER_MINUTES_MAX = 7 * 24 * 60;
 
 const FIRST_TIME = Date.parse("0001-01-01T00:00:00Z");
 const LAST_TIME = Date.parse("9999-12-31T23:59:59.999Z");
@@ -27,6 +28,7 @@ const plan = {
   endsAt: instant,
   capacity: z.int().min(1).max(SEATS_MAX),
   waitlistCapacity: z.int().min(0).max(SEATS_MAX).exactOptional(),
+  offerMinutes: z.int().min(1).max(OFFER_MINUTES_MAX).exactOptional(),
 };
 
 export const NewEvent = z.strictObject(plan);
@@ -64,7 +66,7 @@ const count = z.int().min(0);
 export const RegistrationListQuery = z.strictObject({
   ...pageParameters,
   cursor: placeIn(z.tuple([count])).exactOptional(),
-  status: z.enum(["confirmed", "waitlisted", "withdrawn"]).exactOptional(),
+  status: z.enum(registrationStatuses).exactOptional(),
 });
 
 export const HistoryQuery = z.strictObject({

@@ -101,6 +101,15 @@ function registrationCommands({ system, parseBody }: LiveEventOptions) {
       const registration = { ...outcome.answer, version: outcome.version };
       return answer(c, 201, registration, tokenHeader(outcome.transaction));
     })
+    .post("/:id/registrations/:registrationId/accept", async (c) => {
+      const { id, registrationId } = parsedParams(c, Schema.RegistrationPath);
+      await parseBody(c, Schema.Nothing, { absent: {} });
+      const command = { type: "Accept", registrationId } as const;
+      const outcome = await system.ask(LiveEvent, id, command, causeOf(c), registrationView);
+      if (!outcome.accepted) return refused(c, outcome);
+      const registration = { ...outcome.answer, version: outcome.version };
+      return answer(c, 200, registration, headersOf(outcome));
+    })
     .delete("/:id/registrations/:registrationId", async (c) => {
       const { id, registrationId } = parsedParams(c, Schema.RegistrationPath);
       await parseBody(c, Schema.Nothing, { absent: {} });
@@ -172,7 +181,7 @@ function registrationQueries({ system, db, listing, consistencyWaitMs }: LiveEve
       await requireManager(c, system, id);
       await awaitToken(c, listing, consistencyWaitMs);
       const rows = await listRegistrations(db, id, status, cursor?.[0] ?? 0, limit + 1);
-      const item = ({ arrival: _, ...shown }: typeof rows[number]) => shown;
+      const item = ({ arrival: _, ...shown }: typeof rows[number]) => withoutNulls(shown);
       return answer(c, 200, pageOf(rows, limit, item, ({ arrival }) => [Number(arrival)]));
     });
 }
@@ -186,7 +195,7 @@ function ownQueries({ db, listing, consistencyWaitMs }: LiveEventOptions) {
       const userId = c.get("caller").principal.id;
       const rows = await listRegistrationsOf(db, userId, before, limit + 1);
       const keyOf = (row: typeof rows[number]) => [row.registeredAt, row.registrationId];
-      return answer(c, 200, pageOf(rows, limit, (row) => row, keyOf));
+      return answer(c, 200, pageOf(rows, limit, withoutNulls, keyOf));
     });
 }
 
@@ -234,10 +243,11 @@ function eventView(id: string, state: LiveEvent.State, version: number) {
   return { id, ...details(state), version };
 }
 
-/** A registration leads to one event, which says how it went. */
+/** To register, or to accept an offer, leads to one event, which says how it went. */
 function registrationView({ events: [event] }: Happened) {
   switch (event?.type) {
     case "Registered":
+    case "Accepted":
       return { registrationId: event.registrationId, status: "confirmed" as const };
     case "Waitlisted": {
       const { registrationId, position } = event;

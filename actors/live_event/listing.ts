@@ -7,8 +7,8 @@
  */
 import { type Kysely, sql } from "kysely";
 import type { Principal } from "../../lib/runtime/envelope.ts";
-import type { LiveEventTables, RegistrationStatus } from "./projection.ts";
-import type { Status } from "./state.ts";
+import type { LiveEventTables } from "./projection.ts";
+import type { RegistrationStatus, Status } from "./state.ts";
 
 export interface EventFilter {
   readonly status?: Status;
@@ -48,10 +48,12 @@ export async function listEvents(
       "ends_at as endsAt",
       "capacity",
       "waitlist_capacity as waitlistCapacity",
+      "offer_minutes as offerMinutes",
       "status",
       "organizer_id as organizerId",
       "confirmed",
       "waitlisted",
+      "offered",
       "version",
     ])
     .$if(
@@ -91,6 +93,7 @@ export async function listRegistrations(
       "registration_id as registrationId",
       "user_id as userId",
       "status",
+      "offer_expires_at as offerExpiresAt",
       "registered_at as registeredAt",
       "arrival",
     ])
@@ -120,6 +123,7 @@ export async function listRegistrationsOf(
       "registration.registration_id as registrationId",
       "registration.event_id as eventId",
       "registration.status as status",
+      "registration.offer_expires_at as offerExpiresAt",
       "registration.registered_at as registeredAt",
       "live_event.title as title",
       "live_event.starts_at as startsAt",

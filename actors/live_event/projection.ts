@@ -7,7 +7,7 @@ import { type Generated, type QueryExecutorProvider, sql } from "kysely";
 import type { Projection } from "../../lib/runtime/projector.ts";
 import type { FeedEvent } from "../../lib/runtime/store.ts";
 import { Event, kind } from "./aggregate.ts";
-import type { Plan, Status } from "./state.ts";
+import type { Plan, RegistrationStatus, Status } from "./state.ts";
 
 // A type, not an interface: Kysely extends a database only by what has an index signature.
 export type LiveEventTables = {
@@ -22,8 +22,10 @@ export type LiveEventTables = {
     status: Status;
     capacity: number;
     waitlist_capacity: number | null;
+    offer_minutes: number | null;
     confirmed: number;
     waitlisted: number;
+    offered: number;
     version: number;
     search: Generated<string>;
   };
@@ -34,10 +36,10 @@ export type LiveEventTables = {
     user_id: string;
     status: RegistrationStatus;
     registered_at: Date;
+    /** Only while it is offered a seat. */
+    offer_expires_at: Date | null;
   };
 };
-
-export type RegistrationStatus = "confirmed" | "waitlisted" | "withdrawn";
 
 /** What a page of events changes about one live event. */
 interface EventChange extends Partial<Plan> {
@@ -47,6 +49,7 @@ interface EventChange extends Partial<Plan> {
   /** Added to what is there. */
   confirmed: number;
   waitlisted: number;
+  offered: number;
   version: number;
 }
 
@@ -57,7 +60,8 @@ interface RegistrationChange {
   /** Of the first event about it in the page; ignored where the row exists. */
   readonly arrival: number;
   readonly at: string;
-  status: RegistrationStatus;
+  readonly status: RegistrationStatus;
+  readonly offerExpiresAt?: string;
 }
 
 /** Takes pages of any size in two statements, however many live events they speak of. */
@@ -76,18 +80,19 @@ function changesOf(recorded: readonly FeedEvent[]) {
   const registrations = new Map<string, RegistrationChange>();
   for (const { address: { key: id }, version, at, data } of recorded) {
     const event = Event.parse(data);
-    const before = events.get(id) ?? { id, confirmed: 0, waitlisted: 0, version };
+    const before = events.get(id) ?? { id, confirmed: 0, waitlisted: 0, offered: 0, version };
     events.set(id, { ...before, ...detailsOf(event), ...countsAfter(before, event), version });
     if (!("registrationId" in event)) continue;
     const { registrationId, userId } = event;
+    const first = registrations.get(registrationId);
     registrations.set(registrationId, {
       eventId: id,
       registrationId,
       userId,
-      arrival: version,
-      at: new Date(at).toISOString(),
-      ...registrations.get(registrationId),
+      arrival: first?.arrival ?? version,
+      at: first?.at ?? new Date(at).toISOString(),
       status: statusAfter[event.type],
+      ...("expiresAt" in event && { offerExpiresAt: event.expiresAt }),
     });
   }
   return { events, registrations };
@@ -97,8 +102,12 @@ const statusAfter = {
   Registered: "confirmed",
   Waitlisted: "waitlisted",
   Promoted: "confirmed",
+  Offered: "offered",
+  OfferShortened: "offered",
+  Accepted: "confirmed",
+  Lapsed: "lapsed",
   Withdrawn: "withdrawn",
-} as const;
+} as const satisfies Partial<Record<Event["type"], RegistrationStatus>>;
 
 function detailsOf(event: Event): Partial<EventChange> {
   switch (event.type) {
@@ -121,7 +130,7 @@ function detailsOf(event: Event): Partial<EventChange> {
   }
 }
 
-function countsAfter({ confirmed, waitlisted }: EventChange, event: Event) {
+function countsAfter({ confirmed, waitlisted, offered }: EventChange, event: Event) {
   switch (event.type) {
     case "Registered":
       return { confirmed: confirmed + 1 };
@@ -129,10 +138,17 @@ function countsAfter({ confirmed, waitlisted }: EventChange, event: Event) {
       return { waitlisted: waitlisted + 1 };
     case "Promoted":
       return { confirmed: confirmed + 1, waitlisted: waitlisted - 1 };
-    case "Withdrawn":
-      return event.status === "confirmed"
-        ? { confirmed: confirmed - 1 }
-        : { waitlisted: waitlisted - 1 };
+    case "Offered":
+      return { offered: offered + 1, waitlisted: waitlisted - 1 };
+    case "Accepted":
+      return { confirmed: confirmed + 1, offered: offered - 1 };
+    case "Lapsed":
+      return { offered: offered - 1 };
+    case "Withdrawn": {
+      const { status } = event;
+      const before = { confirmed, waitlisted, offered };
+      return { [status]: before[status] - 1 };
+    }
     default:
       return {};
   }
@@ -146,8 +162,8 @@ async function writeEvents(
   const rows = JSON.stringify(changes);
   await sql`
     insert into live_event (id, organizer_id, title, starts_at, ends_at, status, capacity,
-      confirmed, waitlisted, version)
-    select r.id, r."organizerId", r.title, r."startsAt", r."endsAt", 'draft', r.capacity, 0, 0, 0
+      confirmed, waitlisted, offered, version)
+    select r.id, r."organizerId", r.title, r."startsAt", r."endsAt", 'draft', r.capacity, 0, 0, 0, 0
     from jsonb_to_recordset(${rows}::text::jsonb) as r(id text, "organizerId" text, title text,
       "startsAt" timestamptz, "endsAt" timestamptz, capacity integer)
     where r."organizerId" is not null
@@ -162,12 +178,15 @@ async function writeEvents(
       status = coalesce(r.status, e.status),
       capacity = coalesce(r.capacity, e.capacity),
       waitlist_capacity = coalesce(r."waitlistCapacity", e.waitlist_capacity),
+      offer_minutes = coalesce(r."offerMinutes", e.offer_minutes),
       confirmed = e.confirmed + r.confirmed,
       waitlisted = e.waitlisted + r.waitlisted,
+      offered = e.offered + r.offered,
       version = r.version
     from jsonb_to_recordset(${rows}::text::jsonb) as r(id text, title text, description text,
       venue text, "startsAt" timestamptz, "endsAt" timestamptz, status text, capacity integer,
-      "waitlistCapacity" integer, confirmed integer, waitlisted integer, version bigint)
+      "waitlistCapacity" integer, "offerMinutes" integer, confirmed integer, waitlisted integer,
+      offered integer, version bigint)
     where e.id = r.id`.execute(transaction);
 }
 
@@ -177,10 +196,14 @@ async function writeRegistrations(
 ): Promise<void> {
   if (changes.length === 0) return;
   await sql`
-    insert into registration (event_id, registration_id, user_id, arrival, registered_at, status)
-    select r."eventId", r."registrationId", r."userId", r.arrival, r.at, r.status
+    insert into registration (event_id, registration_id, user_id, arrival, registered_at, status,
+      offer_expires_at)
+    select r."eventId", r."registrationId", r."userId", r.arrival, r.at, r.status,
+      r."offerExpiresAt"
     from jsonb_to_recordset(${JSON.stringify(changes)}::text::jsonb) as r("eventId" text,
-      "registrationId" uuid, "userId" text, arrival bigint, at timestamptz, status text)
-    on conflict (registration_id) do update set status = excluded.status`
+      "registrationId" uuid, "userId" text, arrival bigint, at timestamptz, status text,
+      "offerExpiresAt" timestamptz)
+    on conflict (registration_id) do update set
+      status = excluded.status, offer_expires_at = excluded.offer_expires_at`
     .execute(transaction);
 }

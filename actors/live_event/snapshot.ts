@@ -3,11 +3,12 @@ import { z } from "zod";
 import type { SnapshotCodec } from "../../lib/runtime/aggregate.ts";
 import { PersistentMap } from "../../lib/runtime/persistent_map.ts";
 import { initial, type Registration, type State, statuses } from "./state.ts";
-import { firstWaiting } from "./views.ts";
+import { firstWaiting, openOffers } from "./views.ts";
 import { append } from "./waitlist.ts";
 
 /** Registration id, user id, registration id, user id, and so on. */
 const Pairs = z.array(z.string());
+const Offers = z.array(z.tuple([z.string(), z.string(), z.iso.datetime()]));
 
 const Encoded = z.tuple([
   z.enum(statuses),
@@ -19,14 +20,17 @@ const Encoded = z.tuple([
   z.iso.datetime(),
   z.int().nonnegative(),
   z.int().nonnegative().nullable(),
+  z.int().positive().nullable(),
+  z.boolean(),
   Pairs,
   Pairs,
+  Offers,
 ]);
 type Encoded = z.infer<typeof Encoded>;
 
 /** An event that was never scheduled is written as null. */
 export const snapshot: SnapshotCodec<State> = {
-  schema: 1,
+  schema: 2,
   encode: (state) => state.status === "unscheduled" ? null : encode(state, state.status),
   decode: (encoded) => encoded === null ? initial : decode(Encoded.parse(encoded)),
 };
@@ -46,17 +50,25 @@ function encode(state: State, status: Encoded[0]): Encoded {
     state.endsAt,
     state.capacity,
     state.waitlistCapacity ?? null,
+    state.offerMinutes ?? null,
+    state.isReminded,
     confirmed,
     waitlisted,
+    openOffers(state).map(({ registrationId, userId, expiresAt }) => [
+      registrationId,
+      userId,
+      expiresAt,
+    ]),
   ];
 }
 
 /** Tickets are drawn anew: nobody outside the state knows them, and the order is kept. */
 function decode(encoded: Encoded): State {
   const [status, organizerId, title, description, venue, startsAt, endsAt] = encoded;
-  const [, , , , , , , capacity, waitlistCapacity, confirmed, waitlisted] = encoded;
+  const [, , , , , , , capacity, waitlistCapacity, offerMinutes, isReminded] = encoded;
+  const [, , , , , , , , , , , confirmed, waitlisted, offered] = encoded;
 
-  let waitlist = initial.waitlist;
+  let { waitlist, offers } = initial;
   const all: Registration[] = [];
   for (const [registrationId, userId] of pairs(confirmed)) {
     all.push({ registrationId, userId, status: "confirmed" });
@@ -66,11 +78,16 @@ function decode(encoded: Encoded): State {
     waitlist = next;
     all.push({ registrationId, userId, status: "waitlisted", ticket });
   }
+  for (const [registrationId, userId, expiresAt] of offered) {
+    const [next, ticket] = append(offers, registrationId);
+    offers = next;
+    all.push({ registrationId, userId, status: "offered", ticket, expiresAt });
+  }
 
   const registrations = PersistentMap.of(all.map((each) => [each.registrationId, each]));
   const registrationIds = PersistentMap.of(all.map((each) => [each.userId, each.registrationId]));
   // Neither a text without its other half nor one that occurs twice adds up to this.
-  const people = (confirmed.length + waitlisted.length) / 2;
+  const people = (confirmed.length + waitlisted.length) / 2 + offered.length;
   if (registrations.size !== people || registrationIds.size !== people) {
     throw new TypeError(
       "Cannot decode a live event: its registrations are not pairs of ids, each of which occurs once",
@@ -86,10 +103,13 @@ function decode(encoded: Encoded): State {
     endsAt,
     capacity,
     ...(waitlistCapacity === null ? {} : { waitlistCapacity }),
+    ...(offerMinutes === null ? {} : { offerMinutes }),
     confirmed: confirmed.length / 2,
     registrations,
     registrationIds,
     waitlist,
+    offers,
+    isReminded,
   };
 }
 

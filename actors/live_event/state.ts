@@ -16,16 +16,42 @@ export interface Plan {
   readonly capacity: number;
   /** How many may wait at most; without it, any number. */
   readonly waitlistCapacity?: number;
+  /** How long a freed seat is kept for whom it is offered to; without it, it is theirs at once. */
+  readonly offerMinutes?: number;
 }
 
 /** Of an event that was scheduled. */
 export const statuses = ["draft", "published", "cancelled", "completed"] as const;
 export type Status = typeof statuses[number];
 
-/** Somebody who has not withdrawn; who has is found only in the history. */
+export interface Person {
+  readonly registrationId: string;
+  readonly userId: string;
+}
+
+/** A seat kept for somebody, up to a time that is never after the start of the event. */
+export interface Offer extends Person {
+  readonly status: "offered";
+  /** In the line of offers. */
+  readonly ticket: number;
+  readonly expiresAt: string;
+}
+
+/** Somebody who is still in; who withdrew or let an offer lapse is found only in the history. */
 export type Registration =
-  & { readonly registrationId: string; readonly userId: string }
-  & ({ readonly status: "confirmed" } | { readonly status: "waitlisted"; readonly ticket: number });
+  | Person & { readonly status: "confirmed" }
+  | Person & { readonly status: "waitlisted"; readonly ticket: number }
+  | Offer;
+
+/** What can have become of a registration. */
+export const registrationStatuses = [
+  "confirmed",
+  "waitlisted",
+  "offered",
+  "lapsed",
+  "withdrawn",
+] as const;
+export type RegistrationStatus = typeof registrationStatuses[number];
 
 /**
  * Persistent: a new state shares with the old all that did not change, and never alters it.
@@ -43,6 +69,10 @@ export interface State extends Plan {
   readonly registrationIds: PersistentMap<string, string>;
   /** The ids of the waitlisted registrations, in order of arrival. */
   readonly waitlist: Waitlist;
+  /** The ids of the registrations that are offered a seat, in the order of the offers. */
+  readonly offers: Waitlist;
+  /** Of the start as it is now. */
+  readonly isReminded: boolean;
 }
 
 export const initial: State = {
@@ -56,4 +86,6 @@ export const initial: State = {
   registrations: PersistentMap.of(),
   registrationIds: PersistentMap.of(),
   waitlist: empty,
+  offers: empty,
+  isReminded: false,
 };

@@ -2,53 +2,36 @@ import assert from "node:assert/strict";
 import * as LiveEvent from "../../actors/live_event/aggregate.ts";
 import { details, mayView, positionOf, standingOf } from "../../actors/live_event/views.ts";
 import { AT, given, KEY } from "../support/given.ts";
+import {
+  admin,
+  ana,
+  ben,
+  by,
+  cancelled,
+  cho,
+  completed,
+  completion,
+  dueAtOnce,
+  endsAt,
+  olga,
+  open,
+  person,
+  promoted,
+  published,
+  register,
+  registered,
+  reminder,
+  rival,
+  schedule,
+  scheduled,
+  started,
+  startsAt,
+  waitlisted,
+  withdraw,
+  withdrawn,
+} from "../support/recital.ts";
 
-const olga = { principal: { id: "olga", roles: ["organizer"] } };
-const rival = { principal: { id: "rival", roles: ["organizer"] } };
-const admin = { principal: { id: "root", roles: ["admin"] } };
-const [ana, ben, cho] = ["ana", "ben", "cho"] as const;
-const by = (id: string) => ({ principal: { id, roles: [] } });
-
-const startsAt = "2030-06-01T18:00:00.000Z";
-const endsAt = "2030-06-01T20:00:00.000Z";
-const started = Date.parse(startsAt);
 const before = new Date(AT).toISOString();
-
-const scheduled = (plan: { capacity?: number; waitlistCapacity?: number } = {}) =>
-  ({
-    type: "Scheduled",
-    organizerId: "olga",
-    title: "Recital",
-    startsAt,
-    endsAt,
-    capacity: 1,
-    ...plan,
-  }) as const;
-const published = { type: "Published" } as const;
-const cancelled = { type: "Cancelled" } as const;
-const completed = { type: "Completed" } as const;
-/** What the event tells itself for the time of its end. */
-const completion = (endsAt: string) => ({
-  to: { kind: LiveEvent.kind, key: KEY },
-  schema: 1,
-  command: { type: "Complete", endsAt },
-  delayMs: Date.parse(endsAt) - AT,
-});
-const dueAtOnce = ({ delayMs: _, ...message }: ReturnType<typeof completion>) => message;
-const open = (plan: Parameters<typeof scheduled>[0] = {}) => [scheduled(plan), published];
-
-const person = (userId: string) => ({ registrationId: `registration-${userId}`, userId });
-const registered = (userId: string) => ({ type: "Registered", ...person(userId) }) as const;
-const waitlisted = (userId: string, position: number) =>
-  ({ type: "Waitlisted", ...person(userId), position }) as const;
-const promoted = (userId: string) => ({ type: "Promoted", ...person(userId) }) as const;
-const withdrawn = (userId: string, status: "confirmed" | "waitlisted" = "confirmed") =>
-  ({ type: "Withdrawn", ...person(userId), status }) as const;
-
-const schedule = { type: "Schedule", title: "Recital", startsAt, endsAt, capacity: 1 } as const;
-const register = (userId: string) => ({ type: "Register", ...person(userId) }) as const;
-const withdraw = (userId: string) =>
-  ({ type: "Withdraw", registrationId: `registration-${userId}` }) as const;
 
 Deno.test("Schedule makes the caller the organizer of a draft", () => {
   given(LiveEvent, []).when(schedule, olga).then(scheduled());
@@ -94,7 +77,10 @@ Deno.test("a draft exists only for its organizer and admins", () => {
   const draft = given(LiveEvent, [scheduled()]);
   draft.when({ type: "Publish" }, rival).thenRejected("not-found");
   draft.when(register(ana), by(ana)).thenRejected("not-found");
-  draft.when({ type: "Publish" }, admin).thenTelling([completion(endsAt)], published);
+  draft.when({ type: "Publish" }, admin).thenTelling(
+    [completion(endsAt), reminder(startsAt)],
+    published,
+  );
   assert.deepEqual(
     [olga, admin, rival].map(({ principal }) => mayView(draft.state, principal)),
     [true, true, false],
@@ -120,7 +106,7 @@ Deno.test("Revise, Publish and Cancel are for the organizer and admins", () => {
 
 Deno.test("Publish is accepted once, from draft", () => {
   given(LiveEvent, [scheduled()]).when({ type: "Publish" }, olga)
-    .thenTelling([completion(endsAt)], published);
+    .thenTelling([completion(endsAt), reminder(startsAt)], published);
   given(LiveEvent, open()).when({ type: "Publish" }, olga).thenRejected("already-published");
   given(LiveEvent, [...open(), cancelled]).when({ type: "Publish" }, olga)
     .thenRejected("cancelled");
@@ -142,7 +128,7 @@ Deno.test("an end that is moved is told anew, and the old one means nothing any 
     .thenTelling([completion(later)], revised);
   given(LiveEvent, [scheduled()]).when({ type: "Revise", endsAt: later }, olga).then(revised);
   given(LiveEvent, [scheduled(), revised]).when({ type: "Publish" }, olga)
-    .thenTelling([completion(later)], published);
+    .thenTelling([completion(later), reminder(startsAt)], published);
   const moved = given(LiveEvent, [...open(), revised]);
   moved.when({ type: "Complete", endsAt }).then();
   moved.when({ type: "Complete", endsAt: later }).then(completed);
@@ -345,6 +331,7 @@ Deno.test("the details count people and name nobody but the organizer", () => {
     capacity: 1,
     confirmed: 1,
     waitlisted: 1,
+    offered: 0,
   });
 });
 

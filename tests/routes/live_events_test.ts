@@ -31,6 +31,7 @@ Deno.test("an organizer schedules an event and is told where it is", async () =>
     organizerId: alice.id,
     confirmed: 0,
     waitlisted: 0,
+    offered: 0,
     version: 1,
   });
   assert.equal(headers.get("location"), `/api/v1/events/${body.id}`);

@@ -1,0 +1,133 @@
+/**
+ * Who gets a seat: decisions about registrations, offers and the line.
+ *
+ * A seat is held by who is confirmed and by who is offered one; all others are free.
+ *
+ * @module
+ */
+import { accept, type DecisionContext, reject } from "../../lib/runtime/aggregate.ts";
+import type { CommandOf, Verdict } from "./commands.ts";
+import type { Event } from "./events.ts";
+import type { Registration, State } from "./state.ts";
+import { isAfter, textOf } from "./times.ts";
+import { lapses } from "./timers.ts";
+import { firstWaiting, mayManage, openOffers } from "./views.ts";
+
+const MINUTE_MS = 60_000;
+
+export function register(
+  state: State,
+  { registrationId, userId }: CommandOf<"Register">,
+  { at, principal }: DecisionContext,
+): Verdict {
+  if (userId !== principal.id && !mayManage(state, principal)) return reject("not-organizer");
+  if (state.status === "draft") return reject("not-published");
+  if (state.status === "cancelled") return reject("cancelled");
+  if (!isAfter(state.startsAt, at)) return reject("already-started");
+  if (state.registrationIds.has(userId) || state.registrations.has(registrationId)) {
+    return reject("already-registered");
+  }
+  if (seatsHeld(state) < state.capacity) {
+    return accept({ type: "Registered", registrationId, userId });
+  }
+  const waiting = state.waitlist.size;
+  if (waiting >= (state.waitlistCapacity ?? Infinity)) return reject("sold-out");
+  return accept({ type: "Waitlisted", registrationId, userId, position: waiting + 1 });
+}
+
+/** An offer is personal: not even the organizer takes it for somebody. */
+export function acceptOffer(
+  state: State,
+  { registrationId }: CommandOf<"Accept">,
+  { at, principal }: DecisionContext,
+): Verdict {
+  const registration = state.registrations.get(registrationId);
+  if (!registration) return reject("registration-not-found");
+  const { userId, status } = registration;
+  if (userId !== principal.id) return reject("not-yours");
+  if (state.status === "cancelled" || state.status === "completed") return reject(state.status);
+  if (status !== "offered") return reject("not-offered");
+  // By the clock, though its timer may be late: the next in line was promised that much.
+  if (!isAfter(registration.expiresAt, at)) return reject("offer-lapsed");
+  return accept({ type: "Accepted", registrationId, userId });
+}
+
+/** A cancelled event may still be left, but its seats are worth nothing: nobody gets them. */
+export function withdraw(
+  state: State,
+  { registrationId }: CommandOf<"Withdraw">,
+  context: DecisionContext,
+): Verdict {
+  const { at, principal } = context;
+  const registration = state.registrations.get(registrationId);
+  if (!registration) return reject("registration-not-found");
+  const { userId, status } = registration;
+  if (userId !== principal.id && !mayManage(state, principal)) return reject("not-yours");
+  if (!isAfter(state.startsAt, at)) return reject("already-started");
+  const freed = status !== "waitlisted" && state.status === "published" ? 1 : 0;
+  const withdrawn: Event = { type: "Withdrawn", registrationId, userId, status };
+  return filled(state, freed, [withdrawn], context);
+}
+
+/**
+ * Ends all offers that were to end by then, and passes their seats on. By the message, not by a
+ * clock: whoever delivers it has waited for the time.
+ */
+export function lapse(
+  state: State,
+  { expiresAt }: CommandOf<"Lapse">,
+  context: DecisionContext,
+): Verdict {
+  if (state.status !== "published") return accept();
+  const end = Date.parse(expiresAt);
+  const lapsed = openOffers(state).filter((offer) => !isAfter(offer.expiresAt, end))
+    .map(({ registrationId, userId }): Event => ({ type: "Lapsed", registrationId, userId }));
+  if (lapsed.length === 0) return accept();
+  const seats = state.capacity - seatsHeld(state) + lapsed.length;
+  return filled(state, seats, lapsed, context, Math.max(end, context.at));
+}
+
+/**
+ * Accepts `causes`, after which so many seats are free: they go to those who have waited longest.
+ *
+ * Where seats are offered, none is from the start of the event on: nobody could accept it any more.
+ */
+export function filled(
+  state: State,
+  seats: number,
+  causes: readonly Event[],
+  context: DecisionContext,
+  now = context.at,
+): Required<Extract<Verdict, { accepted: true }>> {
+  const { offerMinutes, startsAt } = state;
+  const isOffered = offerMinutes !== undefined;
+  const people = isOffered && !isAfter(startsAt, now) ? [] : firstWaiting(state, seats);
+  const expiresAt = isOffered
+    ? textOf(Math.min(now + offerMinutes * MINUTE_MS, Date.parse(startsAt)))
+    : undefined;
+  // Not `accept(...)`: a waitlist of 150,000 would not fit on the stack as arguments.
+  const events = [...causes, ...people.map((person) => givenSeat(person, expiresAt))];
+  return { accepted: true, events, messages: lapses(events, context) };
+}
+
+/** What becomes of the open offers that would outlast a new start. */
+export function shortened(state: State, startsAt: string): Event[] {
+  const end = Date.parse(startsAt);
+  return openOffers(state).filter(({ expiresAt }) => isAfter(expiresAt, end))
+    .map(({ registrationId, userId }) => {
+      return { type: "OfferShortened", registrationId, userId, expiresAt: startsAt };
+    });
+}
+
+export function seatsHeld({ confirmed, offers }: State): number {
+  return confirmed + offers.size;
+}
+
+function givenSeat(
+  { registrationId, userId }: Registration,
+  expiresAt: string | undefined,
+): Event {
+  return expiresAt === undefined
+    ? { type: "Promoted", registrationId, userId }
+    : { type: "Offered", registrationId, userId, expiresAt };
+}
