@@ -31,6 +31,7 @@ async function bodied(
     ["POST", `${event}/cancel`],
     ["POST", `${event}/registrations`],
     ["DELETE", `${event}/registrations/${REGISTRATION}`],
+    ["POST", `${event}/registrations/${REGISTRATION}/accept`],
   ];
 }
 
@@ -165,6 +166,7 @@ const badFields: Readonly<Record<string, readonly unknown[]>> = {
   endsAt: notTime,
   capacity: [0, ...notSeats],
   waitlistCapacity: notSeats,
+  offerMinutes: [0, 7 * 24 * 60 + 1, ...notSeats],
 };
 
 for (const [field, values] of Object.entries(badFields)) {
@@ -207,6 +209,7 @@ Deno.test("what the service decides cannot be sent along", async () => {
     organizerId: "bob",
     version: 9,
     confirmed: 1,
+    offered: 1,
   };
   for (const [field, value] of Object.entries(fields)) {
     assertProblem(await alice.post("/events", plan({ [field]: value })), 400, INVALID);
@@ -294,6 +297,7 @@ Deno.test("an id that is no UUID names nothing", async () => {
         await alice.post(`/events/${id}/registrations`, {}),
         await alice.delete(`/events/${id}/registrations/${REGISTRATION}`),
         await alice.delete(`${event}/registrations/${id}`),
+        await alice.post(`${event}/registrations/${id}/accept`),
       ]
     ) {
       assertProblem(answer, 400, INVALID);

@@ -103,6 +103,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   "/events/EVENT/cancel": ["POST"],
   "/events/EVENT/registrations": ["GET", "HEAD", "POST"],
   "/events/EVENT/registrations/EVENT": ["DELETE"],
+  "/events/EVENT/registrations/EVENT/accept": ["POST"],
   "/events/EVENT/history": ["GET", "HEAD"],
   "/me/registrations": ["GET", "HEAD"],
 };

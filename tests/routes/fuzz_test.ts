@@ -168,7 +168,7 @@ function contentNear(good: object): fc.Arbitrary<Attempt["content"]> {
   );
 }
 
-const full = plan({ description: "a", venue: "b", waitlistCapacity: 1 });
+const full = plan({ description: "a", venue: "b", waitlistCapacity: 1, offerMinutes: 1 });
 
 const goods: readonly (readonly [method: string, path: string, body?: object])[] = [
   ["POST", "/events", full],
@@ -181,6 +181,7 @@ const goods: readonly (readonly [method: string, path: string, body?: object])[]
   ["POST", "/events/{open}/registrations", {}],
   ["POST", "/events/{open}/registrations", { userId: "zoe" }],
   ["DELETE", "/events/{open}/registrations/{anns}"],
+  ["POST", "/events/{open}/registrations/{anns}/accept", {}],
   ["GET", "/events"],
   ["GET", "/events"],
   ["GET", "/events/{open}"],

@@ -69,6 +69,14 @@ const commands: Readonly<Record<string, Prepare>> = {
     const registration = await registered(alice, event);
     return (api) => api.as("alice").delete(`${event}/registrations/${registration}`, KEY);
   },
+  "accept an offer": async (alice) => {
+    const event = await published(alice, { capacity: 1, offerMinutes: 60 });
+    const seat = await alice.post(`${event}/registrations`, { userId: "ann" });
+    const registration = await registered(alice, event);
+    await alice.delete(`${event}/registrations/${seat.body.registrationId}`);
+    const path = `${event}/registrations/${registration}/accept`;
+    return (api) => api.as("alice").post(path, undefined, KEY);
+  },
 };
 
 for (const [name, prepare] of Object.entries(commands)) {

@@ -6,6 +6,7 @@
  */
 import assert from "node:assert/strict";
 import type { Hono } from "hono";
+import { sql } from "kysely";
 import * as LiveEvent from "../../actors/live_event/aggregate.ts";
 import { type LiveEventTables, projection } from "../../actors/live_event/projection.ts";
 import { type Env, systemEnv } from "../../lib/env.ts";
@@ -151,6 +152,14 @@ export class Api implements AsyncDisposable {
   /** Moves the clock on the wall. */
   advance(ms: number): void {
     this.#aheadMs += ms;
+  }
+
+  /** Moves the clock on the wall, and has the outbox bring what is due by it: it has another. */
+  async elapse(ms: number): Promise<void> {
+    this.advance(ms);
+    const ahead = sql`${this.#aheadMs} * interval '1 ms'`;
+    await sql`update outbox set available_at = available_at - ${ahead}
+      where available_at <= now() + ${ahead}`.execute(this.#database.db);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
