@@ -9,15 +9,18 @@ import type {
   Burial,
   Claim,
   ClaimedLane,
+  Completion,
   DeadLetter,
   DeadLetterQuery,
   DeadLetters,
   DueCursor,
   DuePage,
+  LaneStanding,
   Operator,
   Outbox,
   OutboxDepth,
   OutboxMessage,
+  RedriveQuery,
   SettledLane,
 } from "../runtime/outbox.ts";
 import { JOB_KIND } from "../jobs/job.ts";
@@ -26,7 +29,7 @@ import { MemoryJobQueue } from "./job_queue.ts";
 
 interface Waiting {
   readonly message: OutboxMessage;
-  readonly availableAt: number;
+  availableAt: number;
 }
 
 interface Lane {
@@ -158,6 +161,36 @@ export class MemoryOutbox implements Outbox, DeadLetters {
     return true;
   }
 
+  async complete({ address, token, position }: Completion): Promise<boolean> {
+    await null;
+    const lane = this.#lanes.get(addressText(address));
+    if (lane?.token !== token || lane.leaseUntil <= this.#env.now()) return false;
+    if (this.gone(address, [position]).length > 0) return false;
+    return this.#waiting.delete(position);
+  }
+
+  async postpone(address: Address, limit: number): Promise<number> {
+    await null;
+    const text = addressText(address);
+    const nextAt = this.#lanes.get(text)?.nextAt ?? 0;
+    if (nextAt <= this.#env.now()) return 0;
+    const early = this.#of(text).filter(({ availableAt }) => availableAt < nextAt).slice(-limit);
+    for (const waiting of early) waiting.availableAt = nextAt;
+    return early.length;
+  }
+
+  async standing(address: Address, countMax: number): Promise<LaneStanding> {
+    await null;
+    const text = addressText(address);
+    const all = this.#of(text);
+    const lane = this.#lanes.get(text);
+    return {
+      waiting: Math.min(all.length, countMax),
+      attempts: lane?.position === all[0]?.message.position ? lane?.attempts ?? 0 : 0,
+      restMs: Math.max(0, (lane?.nextAt ?? 0) - this.#env.now()),
+    };
+  }
+
   async due(after: DueCursor | undefined, limit: number): Promise<DuePage> {
     await null;
     const now = this.#env.now();
@@ -220,13 +253,15 @@ export class MemoryOutbox implements Outbox, DeadLetters {
   }
 
   async redrive(
-    which: { readonly messageId: string } | { readonly kind: string; readonly limit: number },
+    which: RedriveQuery,
     operator: Operator,
   ): Promise<readonly DeadLetter[]> {
     await null;
     const letters = "messageId" in which
       ? this.#deadInOrder().filter(({ messageId }) => messageId === which.messageId)
-      : this.#deadInOrder().filter(({ to }) => to.kind === which.kind).slice(0, which.limit);
+      : this.#deadInOrder().filter(({ to: { kind, key } }) =>
+        kind === which.kind && (which.key === undefined || key === which.key)
+      ).slice(0, which.limit);
     for (const letter of letters) {
       const { attempts: _, error: __, buriedAt: ___, ...message } = letter;
       const availableAt = this.#env.now();
@@ -264,8 +299,11 @@ export class MemoryOutbox implements Outbox, DeadLetters {
 
   #dueOf(lane: string): Waiting[] {
     const now = this.#env.now();
-    return [...this.#waiting.values()]
-      .filter(({ message, availableAt }) => addressText(message.to) === lane && availableAt <= now)
+    return this.#of(lane).filter(({ availableAt }) => availableAt <= now);
+  }
+
+  #of(lane: string): Waiting[] {
+    return [...this.#waiting.values()].filter(({ message }) => addressText(message.to) === lane)
       .sort((a, b) => a.message.position - b.message.position);
   }
 }

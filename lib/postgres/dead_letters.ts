@@ -4,7 +4,13 @@
  * @module
  */
 import { type Kysely, type RawBuilder, sql } from "kysely";
-import type { DeadLetter, DeadLetterQuery, DeadLetters, Operator } from "../runtime/outbox.ts";
+import type {
+  DeadLetter,
+  DeadLetterQuery,
+  DeadLetters,
+  Operator,
+  RedriveQuery,
+} from "../runtime/outbox.ts";
 import { messageOf, type MessageRow } from "./outbox.ts";
 import type { Tables } from "./tables.ts";
 
@@ -64,12 +70,14 @@ export class PostgresDeadLetters implements DeadLetters {
   }
 
   async redrive(
-    which: { readonly messageId: string } | { readonly kind: string; readonly limit: number },
+    which: RedriveQuery,
     operator: Operator,
   ): Promise<readonly DeadLetter[]> {
     const chosen = "messageId" in which
       ? sql`where message_id = ${which.messageId}::uuid`
-      : sql`where kind = ${which.kind} order by position limit ${which.limit}`;
+      : sql`where kind = ${which.kind} ${
+        which.key === undefined ? sql`` : sql`and key = ${which.key}`
+      } order by position limit ${which.limit}`;
     const { rows } = await sql<DeadLetterRow>`
       with chosen as materialized (select message_id from dead_letter ${chosen} for update),
       raised as (

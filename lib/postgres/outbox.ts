@@ -6,14 +6,16 @@
  *
  * @module
  */
-import { type Kysely, sql } from "kysely";
+import { type Kysely, type QueryExecutorProvider, sql } from "kysely";
 import { type Address, addressText, type Principal } from "../runtime/envelope.ts";
 import type {
   Burial,
   Claim,
   ClaimedLane,
+  Completion,
   DueCursor,
   DuePage,
+  LaneStanding,
   Outbox,
   OutboxDepth,
   OutboxMessage,
@@ -167,8 +169,65 @@ export class PostgresOutbox implements Outbox {
       select kind, key, position, message_id, schema, command, correlation_id, causation_id,
         principal, traceparent, at, ${attempts}::integer, ${error}::text, now()
       from taken
+      -- What was replayed under its old id may find its first letter still lying there.
+      on conflict (message_id) do update
+      set attempts = excluded.attempts, error = excluded.error, buried_at = excluded.buried_at
       returning position`.execute(this.#db);
     return rows.length > 0;
+  }
+
+  /** The lock on the lane makes it wait for, or be waited for by, whoever claims. */
+  async complete({ address: { kind, key }, token, position }: Completion): Promise<boolean> {
+    const { rows } = await sql`
+      with held as materialized (
+        select l.kind, l.key from lane l
+        where l.kind = ${kind} and l.key = ${key} and l.token = ${token} and l.lease_until > now()
+        for update
+      )
+      delete from outbox o using held
+      where o.kind = held.kind and o.key = held.key and o.position = ${position}
+      returning o.position`.execute(this.#db);
+    return rows.length > 0;
+  }
+
+  /** From the end, so that a crash halfway through leaves nothing due that comes behind what is not. */
+  async postpone({ kind, key }: Address, limit: number): Promise<number> {
+    const { rows } = await sql`
+      with early as materialized (
+        select o.kind, o.key, o.position, l.next_at from lane l cross join lateral (
+          select * from outbox o
+          where o.kind = l.kind and o.key = l.key
+            and o.available_at + interval '0' < l.next_at
+          order by o.position desc
+          limit ${limit}
+        ) o
+        where l.kind = ${kind} and l.key = ${key} and l.next_at > now()
+      )
+      update outbox o set available_at = early.next_at from early
+      where o.kind = early.kind and o.key = early.key and o.position = early.position
+      returning o.position`.execute(this.#db);
+    return rows.length;
+  }
+
+  async standing({ kind, key }: Address, countMax: number): Promise<LaneStanding> {
+    const { rows } = await sql<{ waiting: Int8; attempts: number | null; ms: Int8 | null }>`
+      select waiting.count as waiting, lane.ms,
+        case lane.attempted when waiting.head then lane.attempts end as attempts
+      from (
+        select count(*) as count, min(position) as head from (
+          select position from outbox where kind = ${kind} and key = ${key}
+          order by position limit ${countMax}) counted
+      ) waiting
+      left join lateral (
+        select attempts, attempted, extract(epoch from next_at - now()) * 1000 as ms
+        from lane where kind = ${kind} and key = ${key}
+      ) lane on true`.execute(this.#db);
+    const { waiting, attempts, ms } = rows[0]!;
+    return {
+      waiting: Number(waiting),
+      attempts: attempts ?? 0,
+      restMs: Math.max(0, Number(ms ?? 0)),
+    };
   }
 
   async due(after: DueCursor | undefined, limit: number): Promise<DuePage> {
@@ -226,6 +285,33 @@ export class PostgresOutbox implements Outbox {
     const { due, oldest_ms, dead } = rows[0]!;
     return { due: Number(due), oldestMs: Number(oldest_ms ?? 0), dead: Number(dead) };
   }
+}
+
+/** A message that is told without a turn: what a subscriber makes of events. */
+export type Told = Omit<OutboxMessage, "position">;
+
+/**
+ * Writes messages into the outbox with whatever else `transaction` does, in their order. Those to a
+ * lane that rests are due when it is.
+ */
+export async function tellWithin(
+  transaction: QueryExecutorProvider,
+  messages: readonly Told[],
+): Promise<void> {
+  if (messages.length === 0) return;
+  const asked = messages.map(({ to: { kind, key }, ...message }, n) => {
+    return { n, kind, key, ...message, at: new Date(message.at) };
+  });
+  await sql`
+    insert into outbox (kind, key, message_id, schema, command, correlation_id, causation_id,
+      principal, traceparent, at, available_at)
+    select m.kind, m.key, m."messageId", m.schema, m.command, m."correlationId", m."causationId",
+      m.principal, m.traceparent, m.at, greatest(now(), (
+        select lane.next_at from lane where lane.kind = m.kind and lane.key = m.key))
+    from jsonb_to_recordset(${JSON.stringify(asked)}::text::jsonb) as m(n integer, kind text,
+      key text, "messageId" uuid, schema smallint, command jsonb, "correlationId" uuid,
+      "causationId" uuid, principal jsonb, traceparent text, at timestamptz)
+    order by m.n`.execute(transaction);
 }
 
 interface ClaimRow {

@@ -62,6 +62,23 @@ export interface Burial {
   readonly isParked: boolean;
 }
 
+/** A message that was handled outside, where no commit takes it out. */
+export interface Completion {
+  readonly address: Address;
+  readonly token: number;
+  readonly position: number;
+}
+
+/** How a lane stands; of one that never had trouble, all but `waiting` is nothing. */
+export interface LaneStanding {
+  /** Messages that wait; counted up to a limit. */
+  readonly waiting: number;
+  /** How often in a row the message at its head has failed. */
+  readonly attempts: number;
+  /** How long nobody will touch it yet. */
+  readonly restMs: number;
+}
+
 /** A place in the order of {@linkcode Outbox.due}. */
 export interface DueCursor {
   readonly availableAt: string;
@@ -99,9 +116,21 @@ export interface Outbox {
   /**
    * Moves the message from the outbox to the dead letters, and raises the actor's revision, so that
    * no turn that was about to handle it can still be recorded. False if the claim no longer holds or
-   * the message was handled meanwhile.
+   * the message was handled meanwhile. Of messages under one id there is one letter, the last.
    */
   bury(burial: Burial): Promise<boolean>;
+
+  /** Takes the message out; false if the claim no longer holds, or somebody else has taken it. */
+  complete(completion: Completion): Promise<boolean>;
+
+  /**
+   * Has at most `limit` messages of a paused lane become due no sooner than the lane, the last of it
+   * first; says how many. Otherwise whoever looks for what is due would come across all of them,
+   * again and again, for as long as the lane rests.
+   */
+  postpone(lane: Address, limit: number): Promise<number>;
+
+  standing(lane: Address, countMax: number): Promise<LaneStanding>;
 
   /** A page of what is due, oldest first, whether or not somebody has its lane. */
   due(after: DueCursor | undefined, limit: number): Promise<DuePage>;
@@ -127,6 +156,11 @@ export interface DeadLetterQuery {
   readonly limit: number;
 }
 
+/** One letter, or the first so many of a kind or of one actor. */
+export type RedriveQuery =
+  | { readonly messageId: string }
+  | { readonly kind: string; readonly key?: string; readonly limit: number };
+
 /** Who does something to a dead letter, for the audit. */
 export interface Operator {
   readonly id: string;
@@ -151,7 +185,7 @@ export interface DeadLetters {
    * to its actor since. Answers with what was put back.
    */
   redrive(
-    which: { readonly messageId: string } | { readonly kind: string; readonly limit: number },
+    which: RedriveQuery,
     operator: Operator,
   ): Promise<readonly DeadLetter[]>;
   /** Drops the letter; false if there is none. */

@@ -1,6 +1,7 @@
 /**
  * Brings told messages from the outbox to their actors: at least once, in order per lane. That each
- * has its effect once is the doing of the commit that takes it out.
+ * has its effect once is the doing of the commit that takes it out. What leads out of the system is
+ * found here as well, and handed to {@linkcode OutsideLanes}.
  *
  * @module
  */
@@ -20,6 +21,7 @@ import {
   reasonOf,
   type SettledLane,
 } from "./outbox.ts";
+import { OutsideLanes, type OutsideLimits, type OutsideTarget } from "./outside_lanes.ts";
 import type { ActorSystem } from "./system.ts";
 import { AlreadyHandled } from "./turn.ts";
 
@@ -67,6 +69,9 @@ export interface RelayOptions {
   readonly env: Env;
   readonly observe: Observe;
   readonly limits?: Partial<RelayLimits>;
+  /** What messages of a kind that no actor has are brought to. */
+  readonly outside?: readonly OutsideTarget[];
+  readonly outsideLimits?: Partial<OutsideLimits>;
 }
 
 /** Of a lease, the part after which its holder starts nothing more. */
@@ -82,6 +87,7 @@ export class OutboxRelay implements AsyncDisposable {
   readonly #limits: RelayLimits;
   readonly #stopped = new AbortController();
   readonly #settling: Batcher<SettledLane, undefined>;
+  readonly #outside: OutsideLanes;
   readonly #ended: Promise<unknown>;
   /** Lanes that are said to have messages due. */
   readonly #announced = new Map<string, Address>();
@@ -100,6 +106,16 @@ export class OutboxRelay implements AsyncDisposable {
       batchMax: this.#limits.lanesMax,
       inFlightMax: 1,
     });
+    const { outbox, env, observe, outside: targets = [], outsideLimits: outsides = {} } = options;
+    const onHandled = () => this.removed(1);
+    this.#outside = new OutsideLanes({
+      targets,
+      outbox,
+      env,
+      observe,
+      onHandled,
+      limits: outsides,
+    });
     this.#ended = Promise.all([
       this.#claimAnnounced(),
       this.#sweep(),
@@ -108,9 +124,12 @@ export class OutboxRelay implements AsyncDisposable {
     ]);
   }
 
-  /** Messages to these actors were committed: bring them soon. */
+  /** Messages to these were committed: bring them soon. */
   announce(lanes: readonly Address[]): void {
-    for (const lane of lanes) this.#announced.set(addressText(lane), lane);
+    for (const lane of lanes) {
+      if (this.#outside.takes(lane.kind)) this.#outside.announce(lane);
+      else this.#announced.set(addressText(lane), lane);
+    }
     this.#nudge?.();
   }
 
@@ -119,6 +138,7 @@ export class OutboxRelay implements AsyncDisposable {
     this.#stopped.abort();
     this.#nudge?.();
     await this.#ended;
+    await this.#outside[Symbol.asyncDispose]();
     await Promise.all(this.#held.values());
     await this.#tidying;
   }

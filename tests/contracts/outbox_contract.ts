@@ -668,4 +668,122 @@ const contract: Record<string, OutboxTest> = {
     const standings = await store.load([{ address: to }, { address: { kind, key: "b" } }]);
     assert.deepEqual(standings.map(({ revision }) => revision), [1, 0]);
   },
+
+  "a completed message is gone, and those behind it stay": async ({ store, outbox }, kind) => {
+    const [to, other] = [{ kind, key: "a" }, { kind, key: "b" }];
+    await toldNotes(store, to, "1", "2");
+    await toldNotes(store, other, "3");
+    const [lane, beside] = await outbox.claim([to, other], whole);
+    const { token, messages } = lane!;
+    const [head] = messages;
+    const elsewhere = { address: to, token, position: beside!.messages[0]!.position };
+    assert.equal(await outbox.complete(elsewhere), false, "a lane completes its own messages");
+    const completion = { address: to, token, position: head!.position };
+    assert.equal(await outbox.complete(completion), true);
+    assert.equal(await outbox.complete(completion), false, "it is gone");
+    assert.deepEqual(await outbox.settle([{ address: to, token }]), [to]);
+    assert.deepEqual(notesIn((await outbox.claim([to], whole))[0]), ["2"]);
+  },
+
+  "a claim that is no longer held completes nothing": async ({ store, outbox }, kind) => {
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1");
+    const [first] = await outbox.claim([to], over);
+    const { position } = first!.messages[0]!;
+    const stale = { address: to, token: first!.token, position };
+    assert.equal(await outbox.complete(stale), false, "its lease is over");
+    const [second] = await outbox.claim([to], whole);
+    assert.equal(await outbox.complete(stale), false, "another has it");
+    assert.equal(await outbox.complete({ ...stale, token: second!.token }), true);
+  },
+
+  "what waits in a resting lane is due with it, the last of it first": async (
+    { store, outbox },
+    kind,
+  ) => {
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1", "2", "3");
+    const dueOf = async () =>
+      (await outbox.due(undefined, 100_000)).lanes.filter((lane) => lane.kind === kind);
+    const [lane] = await outbox.claim([to], whole);
+    const { token } = lane!;
+    const { position } = lane!.messages[0]!;
+    assert.equal(await outbox.postpone(to, 10), 0, "a lane in hand does not rest");
+    const pause = { ms: HOUR_MS, position, attempts: 1, error: "why" };
+    await outbox.settle([{ address: to, token, pause }]);
+    assert.equal(await outbox.postpone(to, 2), 2);
+    assert.deepEqual(await dueOf(), [to], "the head comes last");
+    assert.equal(await outbox.postpone(to, 2), 1);
+    assert.equal(await outbox.postpone(to, 2), 0);
+    assert.deepEqual(await dueOf(), []);
+  },
+
+  "what was postponed is claimed in its order, once the lane no longer rests": async (
+    { store, outbox },
+    kind,
+  ) => {
+    const to = { kind, key: "a" };
+    await toldNotes(store, to, "1", "2");
+    const [lane] = await outbox.claim([to], whole);
+    const { token } = lane!;
+    const { position } = lane!.messages[0]!;
+    const pause = { ms: 200, position, attempts: 1, error: "why" };
+    await outbox.settle([{ address: to, token, pause }]);
+    await outbox.postpone(to, 10);
+    let again: ClaimedLane | undefined;
+    for (const until = Date.now() + 10_000; again === undefined && Date.now() < until;) {
+      [again] = await outbox.claim([to], whole);
+    }
+    assert.deepEqual(notesIn(again), ["1", "2"]);
+    assert.equal(again?.attempts, 1);
+  },
+
+  "a lane tells how it stands": async ({ store, outbox }, kind) => {
+    const to = { kind, key: "a" };
+    assert.deepEqual(await outbox.standing(to, 10), { waiting: 0, attempts: 0, restMs: 0 });
+    await toldNotes(store, to, "1", "2", "3");
+    assert.deepEqual(await outbox.standing(to, 2), { waiting: 2, attempts: 0, restMs: 0 });
+    const [lane] = await outbox.claim([to], whole);
+    const { position } = lane!.messages[0]!;
+    const pause = { ms: HOUR_MS, position, attempts: 4, error: "why" };
+    await outbox.settle([{ address: to, token: lane!.token, pause }]);
+    const { waiting, attempts, restMs } = await outbox.standing(to, 10);
+    assert.deepEqual([waiting, attempts], [3, 4]);
+    assert(restMs > HOUR_MS / 2 && restMs <= HOUR_MS, String(restMs));
+  },
+
+  "of messages under one id there is one letter, the last": async (
+    { store, outbox, deadLetters },
+    kind,
+  ) => {
+    const to = { kind, key: "a" };
+    const message = messageTo(to, "1");
+    await told(store, kind, message);
+    await told(store, kind, message);
+    const [lane] = await outbox.claim([to], whole);
+    const { token, messages } = lane!;
+    for (const [index, { position }] of messages.entries()) {
+      const why = { attempts: index + 1, error: `attempt ${index + 1}`, isParked: false };
+      assert.equal(await outbox.bury({ address: to, token, position, ...why }), true);
+    }
+    const letters = await deadLetters.list({ kind, limit: 10 });
+    assert.deepEqual(letters.map(({ error }) => error), ["attempt 2"]);
+    await outbox.settle([{ address: to, token }]);
+    assert.deepEqual(notesIn((await outbox.claim([to], whole))[0]), []);
+  },
+
+  "letters of one actor are put back without those of another": async (
+    { store, outbox, deadLetters },
+    kind,
+  ) => {
+    for (const key of ["a", "b"]) {
+      await toldNotes(store, { kind, key }, key);
+      const [lane] = await outbox.claim([{ kind, key }], whole);
+      await buried(outbox, lane!);
+    }
+    const raised = await deadLetters.redrive({ kind, key: "b", limit: 10 }, root);
+    assert.deepEqual(raised.map(({ to }) => to.key), ["b"]);
+    const left = await deadLetters.list({ kind, limit: 10 });
+    assert.deepEqual(left.map(({ to }) => to.key), ["a"]);
+  },
 };

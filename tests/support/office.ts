@@ -8,6 +8,7 @@ import type { Cause } from "../../lib/runtime/envelope.ts";
 import type { RuntimeEvent } from "../../lib/runtime/observe.ts";
 import type { Outbox } from "../../lib/runtime/outbox.ts";
 import { OutboxRelay, type RelayLimits } from "../../lib/runtime/outbox_relay.ts";
+import type { OutsideLimits, OutsideTarget } from "../../lib/runtime/outside_lanes.ts";
 import { ActorSystem, type SystemLimits } from "../../lib/runtime/system.ts";
 import { FaultyStore } from "./faulty_store.ts";
 import * as Postbox from "./postbox.ts";
@@ -22,13 +23,23 @@ export class Office {
   readonly relay: OutboxRelay;
 
   constructor(
-    { beside, limits = {}, system = {}, afterBurial = "pass", outbox }: {
+    {
+      beside,
+      limits = {},
+      system = {},
+      afterBurial = "pass",
+      outbox,
+      outside = [],
+      outsideLimits = {},
+    }: {
       /** Another node, whose store and clock this one shares. */
       readonly beside?: Office;
       readonly limits?: Partial<RelayLimits>;
       readonly system?: Partial<SystemLimits>;
       readonly afterBurial?: "pass" | "park";
       readonly outbox?: (own: Outbox) => Outbox;
+      readonly outside?: readonly OutsideTarget[];
+      readonly outsideLimits?: Partial<OutsideLimits>;
     } = {},
   ) {
     this.env = beside?.env ?? new VirtualEnv();
@@ -43,7 +54,7 @@ export class Office {
     this.system.host({ ...Postbox, afterBurial });
     const { outbox: own } = this.memory;
     const options = { outbox: outbox?.(own) ?? own, system: this.system, env, observe };
-    this.relay = new OutboxRelay({ ...options, limits });
+    this.relay = new OutboxRelay({ ...options, limits, outside, outsideLimits });
   }
 
   async ask(key: string, command: Postbox.Command, cause: Partial<Cause> = {}): Promise<string> {
@@ -91,6 +102,9 @@ export function override(own: Outbox, changes: Partial<Outbox>): Outbox {
     claim: (...asked) => own.claim(...asked),
     settle: (lanes) => own.settle(lanes),
     bury: (burial) => own.bury(burial),
+    complete: (completion) => own.complete(completion),
+    postpone: (...asked) => own.postpone(...asked),
+    standing: (...asked) => own.standing(...asked),
     due: (...asked) => own.due(...asked),
     depth: (countMax) => own.depth(countMax),
     tidy: () => own.tidy(),
