@@ -12,8 +12,14 @@ import type { Hono } from "hono";
 import { ZodError } from "zod";
 import * as LiveEvent from "./actors/live_event/aggregate.ts";
 import { type LiveEventTables, projection } from "./actors/live_event/projection.ts";
+import { publicEventOf } from "./actors/live_event/public_events.ts";
+import { happenedTo, ownersOf } from "./actors/live_event/public_feed.ts";
+import * as WebhookEndpoint from "./actors/webhook_endpoint/aggregate.ts";
+import { endpointsIn } from "./actors/webhook_endpoint/deliveries.ts";
+import { webhookProjection, type WebhookTables } from "./actors/webhook_endpoint/projection.ts";
+import { replay, type ReplayRequest } from "./actors/webhook_endpoint/replay.ts";
 import { type Config, ConfigurationError, readConfig } from "./lib/config.ts";
-import { systemEnv } from "./lib/env.ts";
+import { type Env, systemEnv } from "./lib/env.ts";
 import { TransientFault } from "./lib/fault.ts";
 import type { CallerEnv } from "./lib/http/caller.ts";
 import { type BodyParser, bodyParser } from "./lib/http/parsed.ts";
@@ -32,7 +38,7 @@ import { PostgresDeadLetters } from "./lib/postgres/dead_letters.ts";
 import { PostgresEventStore } from "./lib/postgres/event_store.ts";
 import { migrateToLatest, pendingMigrations, UnknownMigrations } from "./lib/postgres/migrate.ts";
 import { PostgresJobQueue } from "./lib/postgres/job_queue.ts";
-import { PostgresOutbox } from "./lib/postgres/outbox.ts";
+import { PostgresOutbox, tellWithin } from "./lib/postgres/outbox.ts";
 import { PostgresProjectionStore } from "./lib/postgres/projection_store.ts";
 import { startHousekeeping } from "./lib/runtime/housekeeping.ts";
 import type { Observe } from "./lib/runtime/observe.ts";
@@ -40,10 +46,15 @@ import { OutboxRelay } from "./lib/runtime/outbox_relay.ts";
 import { Projector } from "./lib/runtime/projector.ts";
 import { ActorSystem } from "./lib/runtime/system.ts";
 import { shutdownRequested } from "./lib/signals.ts";
+import { stableUuid } from "./lib/stable_uuid.ts";
 import { activeTraceparent, isTelemetryOn, nameActiveSpan } from "./lib/telemetry/active_span.ts";
 import { type Log, openLog } from "./lib/telemetry/log.ts";
 import { logObserver } from "./lib/telemetry/log_observer.ts";
 import { otelObserver } from "./lib/telemetry/otel_observer.ts";
+import { WEBHOOK, webhookTarget } from "./lib/webhooks/delivery.ts";
+import { admission, type Resolve, systemResolver } from "./lib/webhooks/destination.ts";
+import { type Post, poster } from "./lib/webhooks/post.ts";
+import { newSecret } from "./lib/webhooks/signature.ts";
 import { migrations } from "./migrations/all.ts";
 import { app } from "./routes/app.ts";
 import { deadLettersCommand, DeadLettersUsageError } from "./routes/dead_letters_cli.ts";
@@ -78,7 +89,10 @@ export async function startService(
   const store = new PostgresEventStore(database);
   const observers = [logObserver(log), otelObserver(env)].filter((tell) => tell !== undefined);
   const observe: Observe = (event) => {
-    if (event.type === "commit" && event.events > 0) projector.wake();
+    if (event.type === "commit" && event.events > 0) {
+      projector.wake();
+      webhookProjector.wake();
+    }
     if (event.type === "told") {
       relay.announce(event.to);
       workers.announce(event.to);
@@ -95,8 +109,15 @@ export async function startService(
     new ActorSystem({ env, store, observe, limits: { ...limits, residentMax } }),
   );
   system.host(LiveEvent);
+  system.host(WebhookEndpoint);
   const outbox = new PostgresOutbox(database);
-  const relay = starting.use(new OutboxRelay({ outbox, system, env, observe }));
+  const { allowedHosts } = config.webhooks;
+  const webhooks = webhooksOn({ database, system, outbox, env, allowedHosts });
+  const webhookProjector = starting.use(
+    new Projector({ projection: webhooks.projection, store: projections, env, observe }),
+  );
+  const outside = [webhooks.target];
+  const relay = starting.use(new OutboxRelay({ outbox, system, env, observe, outside }));
   const jobs = new PostgresJobQueue(database);
   const bindings: readonly JobBinding[] = [];
   const workers = starting.use(new JobWorkers({ bindings, jobs, env, observe }));
@@ -108,6 +129,8 @@ export async function startService(
     store,
     db: database.db.$extendTables<LiveEventTables>(),
     listing: projector,
+    webhooks: webhooks.parts,
+    webhookListing: webhookProjector,
     deadLetters: new PostgresDeadLetters(database.db),
     jobs,
     jobDefinitions: bindings.map(({ job }) => job),
@@ -130,6 +153,44 @@ export async function startService(
   return {
     url: `http://${server.addr.hostname}:${server.addr.port}`,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+export interface WebhookSetting {
+  readonly database: Database;
+  readonly system: ActorSystem;
+  readonly outbox: PostgresOutbox;
+  readonly env: Env;
+  readonly allowedHosts: readonly string[];
+  readonly resolve?: Resolve;
+  readonly post?: Post;
+  readonly deadlineMs?: number;
+  readonly pausesMs?: readonly number[];
+}
+
+/** Events at the limit of what one look at a lane counts. */
+const WAITING_COUNT_MAX = 10_000;
+
+/** All there is to webhooks: who is told of what, the way out, and what the routes need. */
+export function webhooksOn(setting: WebhookSetting) {
+  const { database, system, outbox, env, allowedHosts, post = poster(), ...rest } = setting;
+  const { resolve = systemResolver(env), ...limits } = rest;
+  const db = database.db.$extendTables<WebhookTables>();
+  const publisher = { kind: LiveEvent.kind, publicEventOf, ownersOf, happenedTo };
+  const fanOut = { publisher, tell: tellWithin, uuidOf: stableUuid };
+  const admit = admission({ resolve, allowedHosts });
+  const endpoints = endpointsIn({ system, db, env });
+  return {
+    projection: webhookProjection(fanOut),
+    target: webhookTarget({ endpoints, admit, post, env, ...limits }),
+    parts: {
+      db,
+      admit,
+      newSecret,
+      now: env.now,
+      standingOf: (id: string) => outbox.standing({ kind: WEBHOOK, key: id }, WAITING_COUNT_MAX),
+      replay: (request: ReplayRequest) => replay({ ...fanOut, db }, request),
+    },
   };
 }
 

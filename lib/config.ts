@@ -28,6 +28,10 @@ export interface Config {
     /** How long a token is good for that `deno task token` mints. */
     readonly ttlMs: number;
   };
+  readonly webhooks: {
+    /** For development: hosts, or `host:port`, that webhooks may reach whatever they are. */
+    readonly allowedHosts: readonly string[];
+  };
   readonly limits: {
     /** Messages that may wait for one actor. */
     readonly mailboxCapacity: number;
@@ -90,6 +94,12 @@ const Environment = z.object({
   TOKEN_AUDIENCE: name("troupe"),
   TOKEN_TTL_HOURS: integer(12, { min: 1, max: 24 * 366 }),
 
+  WEBHOOK_ALLOWED_HOSTS: z.string().transform((text) => text.split(",").map((host) => host.trim()))
+    .refine(
+      (hosts) => hosts.every((host) => /^[a-z0-9._:-]{1,253}$/i.test(host)),
+      "host names or host:port, with commas between them",
+    ).default([]),
+
   MAILBOX_CAPACITY: integer(10_000, { min: 1, max: 1_000_000 }),
   RESIDENT_ACTORS_MAX: integer(100_000, { min: 1, max: 10_000_000 }),
   IDLE_MS: integer(60_000, { min: 100, max: DAY_MS }),
@@ -129,6 +139,7 @@ function configOf(read: z.output<typeof Environment>): Config {
       audience: read.TOKEN_AUDIENCE,
       ttlMs: read.TOKEN_TTL_HOURS * HOUR_MS,
     },
+    webhooks: { allowedHosts: read.WEBHOOK_ALLOWED_HOSTS },
     limits: {
       mailboxCapacity: read.MAILBOX_CAPACITY,
       residentActorsMax: read.RESIDENT_ACTORS_MAX,

@@ -5,6 +5,7 @@ import * as liveEventListing from "./0002_live_event_listing.ts";
 import * as outbox from "./0003_outbox.ts";
 import * as jobs from "./0004_jobs.ts";
 import * as offers from "./0005_offers.ts";
+import * as webhooks from "./0006_webhooks.ts";
 
 export const migrations: Readonly<Record<string, Migration>> = {
   "0001_event_store": eventStore,
@@ -12,4 +13,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0003_outbox": outbox,
   "0004_jobs": jobs,
   "0005_offers": offers,
+  "0006_webhooks": webhooks,
 };

@@ -11,8 +11,10 @@ import { type DeadLetterOptions, deadLetters } from "./dead_letters.ts";
 import { type JobOptions, jobs } from "./jobs.ts";
 import { health, type Readiness } from "./health.ts";
 import { type LiveEventOptions, liveEvents } from "./live_events.ts";
+import { type WebhookOptions, webhooks } from "./webhooks.ts";
 
-export interface AppOptions extends LiveEventOptions, DeadLetterOptions, JobOptions {
+export interface AppOptions extends LiveEventOptions, JobOptions, WebhookOptions {
+  readonly deadLetters: DeadLetterOptions["deadLetters"];
   readonly authentication: AuthenticationOptions;
   readonly readiness: () => Promise<Readiness>;
   readonly reportBug: ReportBug;
@@ -32,5 +34,6 @@ export function app(options: AppOptions): Hono<CallerEnv> {
   root.route("/api/v1", liveEvents(options));
   root.route("/api/v1/dead-letters", deadLetters(options));
   root.route("/api/v1/jobs", jobs(options));
+  root.route("/api/v1/webhooks", webhooks(options));
   return root;
 }

@@ -20,15 +20,26 @@ const allowed: Record<string, readonly string[]> = {
   ],
   "lib/telemetry": ["lib", "lib/runtime", "@opentelemetry/api"],
   "lib/http": ["lib", "lib/runtime", "hono", "jose", "lru-cache", "zod"],
+  "lib/webhooks": ["lib", "lib/resilience", "lib/runtime", "ipaddr.js"],
   "actors": ["lib/jobs", "lib/runtime", "kysely", "zod"],
-  "routes": ["actors", "lib/http", "lib/jobs", "lib/runtime", "hono", "kysely", "zod"],
+  "routes": [
+    "actors",
+    "lib/http",
+    "lib/jobs",
+    "lib/runtime",
+    "lib/webhooks",
+    "hono",
+    "kysely",
+    "zod",
+  ],
   "migrations": ["kysely"],
 };
 
 /** Where a package may be met, if not in the whole folder. Types weigh nothing and may pass. */
 const homes: Record<string, RegExp> = {
   "zod": /^(lib\/config\.ts|lib\/http\/.+|lib\/jobs\/.+|actors\/.+|routes\/.+)$/,
-  "kysely": /^(lib\/postgres\/.+|migrations\/.+|actors\/.+\/(projection|listing)\.ts)$/,
+  "kysely":
+    /^(lib\/postgres\/.+|migrations\/.+|actors\/.+\/(projection|listing|deliveries|replay|public_feed)\.ts)$/,
 };
 
 /** Where only `Env` may bring in time, chance, waiting and the world outside. */

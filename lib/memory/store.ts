@@ -116,7 +116,7 @@ export class MemoryStore implements Store {
     const events: FeedEvent[] = [];
     for (const event of this.#feed.slice(Number(after.position))) {
       if (events.length === limit) return { events: copied(events), through: before(events) };
-      if (kind !== undefined && event.address.kind !== kind) continue;
+      if (kind !== undefined && ![kind].flat().includes(event.address.kind)) continue;
       if (types !== undefined && !types.includes(event.type)) continue;
       if (event.at >= from && event.at < to) events.push(event);
     }

@@ -336,7 +336,7 @@ export async function readFeed(db: Kysely<Tables>, query: FeedQuery): Promise<Fe
       where (event.transaction, event.position)
           > (${after.transaction}::text::xid8, ${after.position}::bigint)
         and event.transaction < horizon.through
-        ${kind === undefined ? sql`` : sql`and event.kind || '' = ${kind}`}
+        ${kind === undefined ? sql`` : sql`and event.kind || '' = any(${[kind].flat()}::text[])`}
         ${types === undefined ? sql`` : sql`and event.type = any(${types}::text[])`}
         ${from === undefined ? sql`` : sql`and event.at >= ${new Date(from)}`}
         ${to === undefined ? sql`` : sql`and event.at < ${new Date(to)}`}

@@ -24,13 +24,18 @@ export class PostgresProjectionStore implements ProjectionStore<QueryExecutorPro
       if (!await isOnlyReader(transaction, projection.name)) return undefined;
       const checkpoint = await readCheckpoint(transaction, projection.name);
       const after = checkpoint ?? feedStart;
+      const only = await projection.only?.(transaction);
       const { kind } = projection;
-      const { events, through } = await readFeed(transaction, { after, kind, limit });
+      const query = only === undefined ? { kind, limit } : { kind: only, limit: 1 };
+      const { events, through } = await readFeed(transaction, { after, ...query });
       if (events.length > 0) await projection.apply(transaction, events);
       // An idle projection writes nothing: its horizon moves with every commit of others, and
       // whoever waits for a write of this kind finds it at that write.
-      if (events.length > 0 || isBehind(checkpoint)) {
-        const { cursor } = events.at(-1) ?? { cursor: after };
+      // An idle one of those would otherwise pass over the same events again and again.
+      const isPassing = only !== undefined && events.length === 0;
+      const passed = isPassing ? await lastBefore(transaction, through, after) : undefined;
+      if (events.length > 0 || passed !== undefined || isBehind(checkpoint)) {
+        const cursor = events.at(-1)?.cursor ?? passed ?? after;
         await moveCheckpoint(transaction, projection.name, cursor, through);
       }
       return { events: events.length, through };
@@ -51,6 +56,22 @@ interface Checkpoint extends FeedCursor {
 function isBehind(checkpoint: Checkpoint | undefined): boolean {
   return checkpoint !== undefined &&
     BigInt(checkpoint.through) < BigInt(checkpoint.transaction);
+}
+
+/** The last event through that transaction; undefined if `after` is not before it. */
+async function lastBefore(
+  db: Kysely<Tables>,
+  through: string,
+  after: FeedCursor,
+): Promise<FeedCursor | undefined> {
+  const { rows } = await sql<FeedCursor>`
+    select transaction::text as transaction, position::text as position from event
+    where transaction <= ${through}::text::xid8
+      and (event.transaction, event.position)
+        > (${after.transaction}::text::xid8, ${after.position}::text::bigint)
+    order by event.transaction desc, event.position desc
+    limit 1`.execute(db);
+  return rows[0];
 }
 
 /** Held to the end of the transaction, so it also works where a pooler shares sessions out. */

@@ -10,6 +10,7 @@
  */
 import type { Env } from "../env.ts";
 import { TransientFault } from "../fault.ts";
+import { withinDeadline } from "../resilience/deadline.ts";
 import { retryTransient } from "../resilience/retry.ts";
 import { type Address, addressText } from "./envelope.ts";
 import type { Observe } from "./observe.ts";
@@ -240,23 +241,11 @@ export class OutsideLanes implements AsyncDisposable {
   }
 
   /** Ends by then even where `deliver` does not: nobody may keep a lane beyond its lease. */
-  async #withinDeadline(deliver: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  #withinDeadline(deliver: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const { env } = this.#options;
-    const { deliveryMs } = this.#limits;
-    const isOver = new AbortController();
-    const end = AbortSignal.any([isOver.signal, this.#stopped.signal]);
-    const isLate = env.sleep(deliveryMs, end).then(() => {
-      throw new DeliveryFailure(`It took longer than ${deliveryMs} ms`);
-    });
-    const late = new AbortController();
-    const signal = AbortSignal.any([late.signal, this.#stopped.signal]);
-    try {
-      await Promise.race([deliver(signal), isLate]);
-    } finally {
-      late.abort();
-      isOver.abort();
-      isLate.catch(() => {});
-    }
+    const { deliveryMs: ms } = this.#limits;
+    const late = () => new DeliveryFailure(`It took longer than ${ms} ms`);
+    return withinDeadline(deliver, { env, ms, cancelled: this.#stopped.signal, late });
   }
 
   async #afterFailure(

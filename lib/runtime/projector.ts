@@ -7,12 +7,17 @@ import type { Env } from "../env.ts";
 import type { Observe } from "./observe.ts";
 import type { FeedEvent } from "./store.ts";
 
-/** Folds the events of one kind of actor into read tables, through a transaction of the store. */
+/** Folds the events of one or several kinds of actor into tables, in a transaction of the store. */
 export interface Projection<Transaction> {
   /** Names the checkpoint; stored, so never renamed. */
   readonly name: string;
-  readonly kind: string;
-  /** Sees each event exactly once, in an order that keeps each actor's. */
+  readonly kind: string | readonly string[];
+  /**
+   * Asked before each page: the one kind whose next event can matter as things stand, if there is
+   * such a one. All events before that are then passed over unread, however many they are.
+   */
+  only?(transaction: Transaction): Promise<string | undefined>;
+  /** Sees each event exactly once, but for those passed over, in an order that keeps each actor's. */
   apply(transaction: Transaction, events: readonly FeedEvent[]): Promise<void>;
 }
 

@@ -132,7 +132,8 @@ export interface FeedEvent extends StoredEvent {
 export interface FeedQuery {
   readonly after: FeedCursor;
   readonly limit: number;
-  readonly kind?: string;
+  /** One, or any of several. */
+  readonly kind?: string | readonly string[];
   readonly types?: readonly string[];
   /** Decided at or after, in epoch milliseconds. */
   readonly from?: number;

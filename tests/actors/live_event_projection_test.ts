@@ -1,6 +1,6 @@
 /** What the lists are read from, after events in pages of any size. */
 import assert from "node:assert/strict";
-import type { Event } from "../../actors/live_event/aggregate.ts";
+import { type Event, kind } from "../../actors/live_event/aggregate.ts";
 import { listEvents, listRegistrations } from "../../actors/live_event/listing.ts";
 import { type LiveEventTables, projection } from "../../actors/live_event/projection.ts";
 import type { Database } from "../../lib/postgres/database.ts";
@@ -61,7 +61,7 @@ function recorded(key: string): FeedEvent[] {
     ids.get(userId) ?? ids.set(userId, crypto.randomUUID()).get(userId)!;
   const causationId = crypto.randomUUID();
   return history.map(([event], index) => ({
-    address: { kind: projection.kind, key },
+    address: { kind, key },
     version: index + 1,
     type: event.type,
     schema: 1,

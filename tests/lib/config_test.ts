@@ -19,6 +19,7 @@ Deno.test("nothing needs to be configured", () => {
     logLevel: "info",
     database: { url: undefined, poolMax: 8, allowUnsafe: false },
     tokens: { secret: undefined, issuer: "troupe", audience: "troupe", ttlMs: 43_200_000 },
+    webhooks: { allowedHosts: [] },
     limits: {
       mailboxCapacity: 10_000,
       residentActorsMax: 100_000,
@@ -45,6 +46,7 @@ Deno.test("everything can be configured", () => {
     TOKEN_ISSUER: "https://id.example",
     TOKEN_AUDIENCE: "tickets",
     TOKEN_TTL_HOURS: "1",
+    WEBHOOK_ALLOWED_HOSTS: "localhost, sink:9000",
     MAILBOX_CAPACITY: "1",
     RESIDENT_ACTORS_MAX: "2",
     IDLE_MS: "300",
@@ -70,6 +72,7 @@ Deno.test("everything can be configured", () => {
       audience: "tickets",
       ttlMs: 3_600_000,
     },
+    webhooks: { allowedHosts: ["localhost", "sink:9000"] },
     limits: {
       mailboxCapacity: 1,
       residentActorsMax: 2,

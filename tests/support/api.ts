@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import type { Hono } from "hono";
 import { sql } from "kysely";
 import * as LiveEvent from "../../actors/live_event/aggregate.ts";
+import * as WebhookEndpoint from "../../actors/webhook_endpoint/aggregate.ts";
 import { type LiveEventTables, projection } from "../../actors/live_event/projection.ts";
 import { type Env, systemEnv } from "../../lib/env.ts";
 import { TransientFault } from "../../lib/fault.ts";
@@ -26,9 +27,11 @@ import { PostgresJobQueue } from "../../lib/postgres/job_queue.ts";
 import { PostgresOutbox } from "../../lib/postgres/outbox.ts";
 import { PostgresProjectionStore } from "../../lib/postgres/projection_store.ts";
 import type { RuntimeEvent } from "../../lib/runtime/observe.ts";
+import type { OutsideLimits } from "../../lib/runtime/outside_lanes.ts";
 import { OutboxRelay } from "../../lib/runtime/outbox_relay.ts";
 import { Projector } from "../../lib/runtime/projector.ts";
 import { ActorSystem, type SystemLimits } from "../../lib/runtime/system.ts";
+import { type WebhookSetting, webhooksOn } from "../../main.ts";
 import { migrations } from "../../migrations/all.ts";
 import { app } from "../../routes/app.ts";
 import { openMemoryDatabase } from "./database.ts";
@@ -55,6 +58,9 @@ export interface ApiOptions {
   readonly consistencyWaitMs?: number;
   readonly bindings?: readonly JobBinding[];
   readonly queues?: readonly QueueOptions[];
+  /** Without them, no name resolves and so nothing is sent anywhere. */
+  readonly webhooks?: Partial<WebhookSetting>;
+  readonly outsideLimits?: Partial<OutsideLimits>;
 }
 
 /** One node of the service. */
@@ -68,6 +74,7 @@ export class Api implements AsyncDisposable {
   readonly observed: RuntimeEvent[] = [];
   readonly #database: Database;
   readonly #projector: Projector<unknown>;
+  readonly #webhookProjector: Projector<unknown>;
   readonly #relay: OutboxRelay;
   readonly #workers: JobWorkers;
   readonly #env: Env;
@@ -75,17 +82,19 @@ export class Api implements AsyncDisposable {
   #suffix = crypto.randomUUID().slice(0, 8);
   #aheadMs = 0;
 
-  constructor(
-    database: Database,
-    { limits = {}, consistencyWaitMs = 30_000, bindings = [], queues = [] }: ApiOptions = {},
-  ) {
+  constructor(database: Database, options: ApiOptions = {}) {
+    const { limits = {}, consistencyWaitMs = 30_000, outsideLimits = {} } = options;
+    const { bindings = [], queues = [] } = options;
     this.#database = database;
     this.#env = { ...systemEnv, now: () => systemEnv.now() + this.#aheadMs };
     this.store = new FaultyStore(new PostgresEventStore(database));
     const store = new PostgresProjectionStore(database.db);
     const observe = (event: RuntimeEvent) => {
       this.observed.push(event);
-      if (event.type === "commit" && event.events > 0) this.#projector.wake();
+      if (event.type === "commit" && event.events > 0) {
+        this.#projector.wake();
+        this.#webhookProjector.wake();
+      }
       if (event.type === "told") {
         this.#relay.announce(event.to);
         this.#workers.announce(event.to);
@@ -94,15 +103,37 @@ export class Api implements AsyncDisposable {
     this.#projector = new Projector({ projection, store, env: this.#env, observe });
     this.system = new ActorSystem({ env: this.#env, store: this.store, observe, limits });
     this.system.host(LiveEvent);
+    this.system.host(WebhookEndpoint);
     const outbox = new PostgresOutbox(database);
-    this.#relay = new OutboxRelay({ outbox, system: this.system, env: this.#env, observe });
+    const env = this.#env;
+    const { system } = this;
+    const webhooks = webhooksOn({
+      database,
+      system,
+      outbox,
+      env,
+      allowedHosts: [],
+      resolve: () => Promise.resolve([]),
+      ...options.webhooks,
+    });
+    this.#webhookProjector = new Projector({
+      projection: webhooks.projection,
+      store,
+      env,
+      observe,
+      limits: { gatherMs: 0 },
+    });
+    const outside = [webhooks.target];
+    this.#relay = new OutboxRelay({ outbox, system, env, observe, outside, outsideLimits });
     const jobs = new PostgresJobQueue(database);
-    this.#workers = new JobWorkers({ bindings, queues, jobs, env: this.#env, observe });
+    this.#workers = new JobWorkers({ bindings, queues, jobs, env, observe });
     this.http = app({
       system: this.system,
       store: this.store,
       db: database.db.$extendTables<LiveEventTables>(),
       listing: this.#projector,
+      webhooks: webhooks.parts,
+      webhookListing: this.#webhookProjector,
       deadLetters: new PostgresDeadLetters(database.db),
       jobs,
       jobDefinitions: bindings.map(({ job }) => job),
@@ -168,6 +199,7 @@ export class Api implements AsyncDisposable {
     await this.#relay[Symbol.asyncDispose]();
     await this.system[Symbol.asyncDispose]();
     await this.#projector[Symbol.asyncDispose]();
+    await this.#webhookProjector[Symbol.asyncDispose]();
   }
 
   #tokenOptions() {

@@ -263,7 +263,8 @@ Deno.test("who slept through a lease takes nothing out, and goes no further", as
         return await own.complete(completion);
       },
     });
-  await using office = officeTo(elsewhere, { outbox: sleepy });
+  const outsideLimits = { holdMs: 10 * leaseMs };
+  await using office = officeTo(elsewhere, { outbox: sleepy, outsideLimits });
   await using other = officeTo(elsewhere, { beside: office });
   await tell(office, ["a"], "1", "2");
   await office.env.advance(leaseMs + 1_000);
