@@ -40,10 +40,11 @@ import { migrateToLatest, pendingMigrations, UnknownMigrations } from "./lib/pos
 import { PostgresJobQueue } from "./lib/postgres/job_queue.ts";
 import { PostgresOutbox, tellWithin } from "./lib/postgres/outbox.ts";
 import { PostgresProjectionStore } from "./lib/postgres/projection_store.ts";
+import { EventBus } from "./lib/runtime/event_bus.ts";
 import { startHousekeeping } from "./lib/runtime/housekeeping.ts";
+import { observing } from "./lib/runtime/middleware.ts";
 import type { Observe } from "./lib/runtime/observe.ts";
 import { OutboxRelay } from "./lib/runtime/outbox_relay.ts";
-import { Projector } from "./lib/runtime/projector.ts";
 import { ActorSystem } from "./lib/runtime/system.ts";
 import { shutdownRequested } from "./lib/signals.ts";
 import { stableUuid } from "./lib/stable_uuid.ts";
@@ -89,10 +90,7 @@ export async function startService(
   const store = new PostgresEventStore(database);
   const observers = [logObserver(log), otelObserver(env)].filter((tell) => tell !== undefined);
   const observe: Observe = (event) => {
-    if (event.type === "commit" && event.events > 0) {
-      projector.wake();
-      webhookProjector.wake();
-    }
+    if (event.type === "commit" && event.events > 0) bus.wake();
     if (event.type === "told") {
       relay.announce(event.to);
       workers.announce(event.to);
@@ -103,19 +101,25 @@ export async function startService(
   const { replyRetentionMs } = limits;
   starting.use(startHousekeeping({ env, store, observe, replyRetentionMs }));
   const projections = new PostgresProjectionStore(database.db);
-  const projector = starting.use(new Projector({ projection, store: projections, env, observe }));
+  const bus = starting.use(new EventBus({ env, observe, store: projections }));
+  bus.use(observing(env, observe));
+  const projector = bus.follow(projection);
   const residentMax = limits.residentActorsMax;
   const system = starting.use(
-    new ActorSystem({ env, store, observe, limits: { ...limits, residentMax } }),
+    new ActorSystem({
+      env,
+      store,
+      observe,
+      publish: (address, commit) => bus.publish(address, commit),
+      limits: { ...limits, residentMax },
+    }),
   );
   system.host(LiveEvent);
   system.host(WebhookEndpoint);
   const outbox = new PostgresOutbox(database);
   const { allowedHosts } = config.webhooks;
   const webhooks = webhooksOn({ database, system, outbox, env, allowedHosts });
-  const webhookProjector = starting.use(
-    new Projector({ projection: webhooks.projection, store: projections, env, observe }),
-  );
+  const webhookProjector = bus.follow(webhooks.projection);
   const outside = [webhooks.target];
   const relay = starting.use(new OutboxRelay({ outbox, system, env, observe, outside }));
   const jobs = new PostgresJobQueue(database);

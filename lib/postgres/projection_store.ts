@@ -4,7 +4,12 @@
  * @module
  */
 import { type Kysely, type QueryExecutorProvider, sql } from "kysely";
-import type { Advance, Projection, ProjectionStore } from "../runtime/projector.ts";
+import {
+  type Advance,
+  type Projection,
+  type ProjectionStore,
+  wantedBy,
+} from "../runtime/projector.ts";
 import { type FeedCursor, feedStart } from "../runtime/store.ts";
 import { readFeed } from "./event_store.ts";
 import type { Tables } from "./tables.ts";
@@ -23,20 +28,30 @@ export class PostgresProjectionStore implements ProjectionStore<QueryExecutorPro
     return await this.#db.transaction().execute(async (transaction) => {
       if (!await isOnlyReader(transaction, projection.name)) return undefined;
       const checkpoint = await readCheckpoint(transaction, projection.name);
+      if (checkpoint === undefined && projection.start === "now") {
+        const through = await readHorizon(transaction);
+        await moveCheckpoint(transaction, projection.name, endOf(through), through);
+        return { events: 0, through };
+      }
       const after = checkpoint ?? feedStart;
       const only = await projection.only?.(transaction);
-      const { kind } = projection;
-      const query = only === undefined ? { kind, limit } : { kind: only, limit: 1 };
+      const query = only === undefined
+        ? { limit, ...wantedBy(projection) }
+        : { limit: 1, kind: only };
       const { events, through } = await readFeed(transaction, { after, ...query });
       if (events.length > 0) await projection.apply(transaction, events);
-      // An idle projection writes nothing: its horizon moves with every commit of others, and
-      // whoever waits for a write of this kind finds it at that write.
-      // An idle one of those would otherwise pass over the same events again and again.
-      const isPassing = only !== undefined && events.length === 0;
-      const passed = isPassing ? await lastBefore(transaction, through, after) : undefined;
-      if (events.length > 0 || passed !== undefined || isBehind(checkpoint)) {
-        const cursor = events.at(-1)?.cursor ?? passed ?? after;
-        await moveCheckpoint(transaction, projection.name, cursor, through);
+      const isFull = events.length === query.limit;
+      const idleMax = only === undefined ? IDLE_TRANSACTIONS_MAX : PASSING_TRANSACTIONS_MAX;
+      // An idle projection mostly writes nothing: its horizon moves with every commit of others,
+      // and whoever waits for a write of its kind finds it at that write.
+      if (events.length > 0 || isBehind(checkpoint) || isOlder(checkpoint, through, idleMax)) {
+        const { cursor } = events.at(-1) ?? { cursor: after };
+        await moveCheckpoint(
+          transaction,
+          projection.name,
+          isFull ? cursor : later(cursor, endOf(through)),
+          through,
+        );
       }
       return { events: events.length, through };
     });
@@ -48,7 +63,22 @@ export class PostgresProjectionStore implements ProjectionStore<QueryExecutorPro
   }
 }
 
-interface Checkpoint extends FeedCursor {
+/** Behind all that this transaction, and those before it, have recorded. */
+export function endOf(through: string): FeedCursor {
+  return { transaction: through, position: "9223372036854775807" };
+}
+
+export function later(a: FeedCursor, b: FeedCursor): FeedCursor {
+  return BigInt(b.transaction) >= BigInt(a.transaction) ? b : a;
+}
+
+async function readHorizon(db: Kysely<Tables>): Promise<string> {
+  const { rows } = await sql<{ xmin: string }>`
+    select pg_snapshot_xmin(pg_current_snapshot())::text as xmin`.execute(db);
+  return String(BigInt(rows[0]!.xmin) - 1n);
+}
+
+export interface Checkpoint extends FeedCursor {
   readonly through: string;
 }
 
@@ -58,20 +88,14 @@ function isBehind(checkpoint: Checkpoint | undefined): boolean {
     BigInt(checkpoint.through) < BigInt(checkpoint.transaction);
 }
 
-/** The last event through that transaction; undefined if `after` is not before it. */
-async function lastBefore(
-  db: Kysely<Tables>,
-  through: string,
-  after: FeedCursor,
-): Promise<FeedCursor | undefined> {
-  const { rows } = await sql<FeedCursor>`
-    select transaction::text as transaction, position::text as position from event
-    where transaction <= ${through}::text::xid8
-      and (event.transaction, event.position)
-        > (${after.transaction}::text::xid8, ${after.position}::text::bigint)
-    order by event.transaction desc, event.position desc
-    limit 1`.execute(db);
-  return rows[0];
+/** So many transactions of others, and a projection notes that none of them was for it. */
+const IDLE_TRANSACTIONS_MAX = 1_000n;
+/** One that passes over events, which may be many to a transaction, notes it sooner. */
+const PASSING_TRANSACTIONS_MAX = 20n;
+
+/** Every poll reads from the checkpoint on: it must not stay too far behind. */
+function isOlder(checkpoint: Checkpoint | undefined, through: string, byMax: bigint): boolean {
+  return BigInt(through) - BigInt(checkpoint?.transaction ?? 0) > byMax;
 }
 
 /** Held to the end of the transaction, so it also works where a pooler shares sessions out. */
@@ -82,7 +106,7 @@ async function isOnlyReader(db: Kysely<Tables>, projection: string): Promise<boo
   return rows[0]!.isOnly;
 }
 
-async function readCheckpoint(
+export async function readCheckpoint(
   db: Kysely<Tables>,
   projection: string,
 ): Promise<Checkpoint | undefined> {
@@ -92,7 +116,7 @@ async function readCheckpoint(
   return rows[0];
 }
 
-async function moveCheckpoint(
+export async function moveCheckpoint(
   db: Kysely<Tables>,
   projection: string,
   { transaction, position }: FeedCursor,

@@ -49,11 +49,15 @@ export interface HostingLimits {
   readonly giveUpMs: number;
 }
 
+/** Takes what a turn has recorded, once it is durable. */
+export type Publish = (address: Address, commit: Commit) => void;
+
 /** What the activations of a system share. */
 export interface ActivationContext {
   readonly env: Env;
   readonly store: Store;
   readonly observe: Observe;
+  readonly publish: Publish | undefined;
   readonly committer: Committer;
   readonly loader: Batcher<LoadRequest, Loaded>;
   readonly limits: HostingLimits;
@@ -349,10 +353,15 @@ export class Activation {
       transaction: isWritten ? transaction : this.#loaded().transaction,
     };
     this.#standing = standing;
+    this.#publish(commit);
     for (const verdict of verdicts) this.#tell(verdict, standing.transaction);
     this.#announce(commit);
     this.#keepSnapshotIfDue();
     return [];
+  }
+
+  #publish(commit: Commit): void {
+    if (commit.events.length > 0) this.#context.publish?.(this.address, commit);
   }
 
   #announce({ messages = [] }: Commit): void {
@@ -369,6 +378,7 @@ export class Activation {
     const unheard = this.#unheard;
     this.#unheard = undefined;
     if (unheard === undefined || !isWrittenIn(tail, unheard.commit)) return letters;
+    this.#publish(unheard.commit);
     // All verdicts of the turn stand, those without events as well: decided anew,
     // they would come behind messages that their senders sent later.
     for (const verdict of unheard.verdicts) this.#tell(verdict, transaction);

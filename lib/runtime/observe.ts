@@ -68,7 +68,49 @@ export type RuntimeEvent =
     readonly events: number;
     readonly durationMs: number;
   }
-  | { readonly type: "projection-failed"; readonly projection: string; readonly error: unknown }
+  | {
+    readonly type: "projection-failed";
+    readonly projection: string;
+    readonly error: unknown;
+    /** Failures in a row. */
+    readonly attempts: number;
+    readonly retryInMs: number;
+    /** How long ago the first event of the page was decided; unknown before one was read. */
+    readonly ageMs?: number;
+    /** The event that it cannot get past, once that is known. */
+    readonly blockedBy?: { readonly address: Address; readonly version: number };
+  }
+  /** A subscriber, or a layer around it, is done with some events. */
+  | {
+    readonly type: "handled";
+    readonly subscriber: string;
+    readonly mode: "synchronous" | "durable";
+    readonly events: number;
+    readonly attempt: number;
+    readonly durationMs: number;
+    /** A layer kept the events from the subscriber. */
+    readonly isSkipped: boolean;
+  }
+  | {
+    readonly type: "handling-failed";
+    readonly subscriber: string;
+    readonly mode: "synchronous" | "durable";
+    readonly events: number;
+    readonly attempt: number;
+    readonly error: unknown;
+  }
+  /** A synchronous subscriber will never hear of these events of one actor. */
+  | {
+    readonly type: "given-up";
+    readonly subscriber: string;
+    readonly address: Address;
+    /** Of the first of the events. */
+    readonly version: number;
+    readonly events: number;
+    readonly attempts: number;
+    readonly because: "attempts" | "room" | "shutdown";
+    readonly error: unknown;
+  }
   /** Messages were committed that are due at once. */
   | { readonly type: "told"; readonly to: readonly Address[] }
   | { readonly type: "delivered"; readonly address: Address; readonly messages: number }

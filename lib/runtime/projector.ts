@@ -4,14 +4,24 @@
  * @module
  */
 import type { Env } from "../env.ts";
+import { TransientFault } from "../fault.ts";
+import { backoffMs } from "../resilience/backoff.ts";
+import type { Delivery, Middleware } from "./middleware.ts";
 import type { Observe } from "./observe.ts";
-import type { FeedEvent } from "./store.ts";
+import type { FeedEvent, FeedQuery } from "./store.ts";
 
-/** Folds the events of one or several kinds of actor into tables, in a transaction of the store. */
+/** Follows the feed with effects in a transaction of the store, such as rows of read tables. */
 export interface Projection<Transaction> {
   /** Names the checkpoint; stored, so never renamed. */
   readonly name: string;
-  readonly kind: string | readonly string[];
+  /** Of actors of this kind, or of these kinds, only. */
+  readonly kind?: string | readonly string[];
+  /** Events of these types only. */
+  readonly types?: readonly string[];
+  /** Where it begins while it has no checkpoint: at the beginning, unless told otherwise. */
+  readonly start?: "beginning" | "now";
+  /** All that `apply` writes to, by names without a schema; what a rebuild replaces. */
+  readonly tables?: readonly string[];
   /**
    * Asked before each page: the one kind whose next event can matter as things stand, if there is
    * such a one. All events before that are then passed over unread, however many they are.
@@ -19,6 +29,13 @@ export interface Projection<Transaction> {
   only?(transaction: Transaction): Promise<string | undefined>;
   /** Sees each event exactly once, but for those passed over, in an order that keeps each actor's. */
   apply(transaction: Transaction, events: readonly FeedEvent[]): Promise<void>;
+}
+
+/** What a projection asks the feed for. */
+export function wantedBy(
+  { kind, types }: Pick<Projection<never>, "kind" | "types">,
+): Pick<FeedQuery, "kind" | "types"> {
+  return { ...(kind !== undefined && { kind }), ...(types !== undefined && { types }) };
 }
 
 export interface Advance {
@@ -40,6 +57,8 @@ export interface ProjectionStore<Transaction> {
 export interface ProjectorLimits {
   /** Events of one transaction; folding them holds up everything else in this process. */
   readonly pageMax: number;
+  /** Between pages while there are more, unless a query waits: consumers in no hurry let others by. */
+  readonly restMs: number;
   /**
    * After a commit was seen, how long to gather more before reading, unless a query waits: pages
    * are cheaper by the thousand, and commands come first.
@@ -49,13 +68,20 @@ export interface ProjectorLimits {
   readonly pollMs: number;
   /** How often a waiting query looks at the checkpoint. */
   readonly waitPollMs: number;
+  /** After a failure; each further one in a row makes the pause longer. */
+  readonly pauseFirstMs: number;
+  /** The longest pause; after a fault of the world it is `pollMs`. */
+  readonly pauseMostMs: number;
 }
 
 export const defaultProjectorLimits: ProjectorLimits = {
   pageMax: 200,
+  restMs: 0,
   gatherMs: 1_000,
   pollMs: 1_000,
   waitPollMs: 20,
+  pauseFirstMs: 100,
+  pauseMostMs: 60_000,
 };
 
 export interface ProjectorOptions<Transaction> {
@@ -64,15 +90,31 @@ export interface ProjectorOptions<Transaction> {
   readonly env: Env;
   readonly observe: Observe;
   readonly limits?: Partial<ProjectorLimits>;
+  /** Goes around every call of `apply`, within the transaction. */
+  readonly around?: Middleware;
 }
 
-/** Drives one projection; any number of nodes may, one at a time has effect. */
+/**
+ * Drives one projection; any number of nodes may, one at a time has effect.
+ *
+ * A page that fails is tried again with growing pauses. If the world is well, its events are then
+ * taken one by one: those before the one that is not to be handled get through, and that one is
+ * known. It is never skipped: nothing behind it is applied until it is.
+ */
 export class Projector<Transaction> implements AsyncDisposable {
   readonly #options: ProjectorOptions<Transaction>;
   readonly #limits: ProjectorLimits;
   readonly #stopped = new AbortController();
   readonly #ended: Promise<void>;
+  /** The projection with the layers around it. */
+  readonly #wrapped: Projection<Transaction>;
   #through = 0n;
+  /** What `apply` was last called with, by this attempt. */
+  #page: readonly FeedEvent[] = [];
+  /** Failures in a row. */
+  #failures = 0;
+  /** So many events are taken one by one, as one of them fails its page. */
+  #singles = 0;
   #nudge: (() => void) | undefined;
   #isWanted = false;
   #isAwaited = false;
@@ -80,6 +122,10 @@ export class Projector<Transaction> implements AsyncDisposable {
   constructor(options: ProjectorOptions<Transaction>) {
     this.#options = options;
     this.#limits = { ...defaultProjectorLimits, ...options.limits };
+    this.#wrapped = {
+      ...options.projection,
+      apply: (transaction, events) => this.#apply(transaction, events),
+    };
     this.#ended = this.#run();
   }
 
@@ -113,16 +159,15 @@ export class Projector<Transaction> implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    const { observe, projection } = this.#options;
     while (!this.#stopped.signal.aborted) {
       this.#isWanted = false;
       this.#isAwaited = false;
       try {
-        if (await this.#advance()) continue;
+        if (!await this.#advance()) await this.#rest();
+        else await this.#restUntil(() => this.#isAwaited, this.#limits.restMs);
       } catch (error) {
-        observe({ type: "projection-failed", projection: projection.name, error });
+        await this.#restUntil(() => false, this.#noteFailure(error));
       }
-      await this.#rest();
     }
   }
 
@@ -130,8 +175,12 @@ export class Projector<Transaction> implements AsyncDisposable {
   async #advance(): Promise<boolean> {
     const { store, projection, env, observe } = this.#options;
     const startedAt = env.monotonic();
-    const advance = await store.advance(projection, this.#limits.pageMax);
+    const limit = this.#singles > 0 ? 1 : this.#limits.pageMax;
+    this.#page = [];
+    const advance = await store.advance(this.#wrapped, limit);
     if (advance === undefined) return false;
+    this.#failures = 0;
+    this.#singles = Math.max(0, this.#singles - 1);
     this.#advanceTo(advance.through);
     if (advance.events > 0) {
       observe({
@@ -141,7 +190,43 @@ export class Projector<Transaction> implements AsyncDisposable {
         durationMs: env.monotonic() - startedAt,
       });
     }
-    return advance.events === this.#limits.pageMax;
+    return advance.events === limit;
+  }
+
+  async #apply(transaction: Transaction, events: readonly FeedEvent[]): Promise<void> {
+    const { projection, around } = this.#options;
+    this.#page = events;
+    const apply = () => projection.apply(transaction, events);
+    if (around === undefined) return await apply();
+    const { name: subscriber } = projection;
+    const attempt = this.#failures + 1;
+    const delivery: Delivery = { subscriber, mode: "durable", events, attempt };
+    await around(delivery, apply);
+  }
+
+  /** How long to leave it alone. */
+  #noteFailure(error: unknown): number {
+    const { env, observe, projection } = this.#options;
+    const { pauseFirstMs: firstMs, pauseMostMs, pollMs } = this.#limits;
+    const isFault = error instanceof TransientFault;
+    const attempts = ++this.#failures;
+    const mostMs = isFault ? Math.min(pollMs, pauseMostMs) : pauseMostMs;
+    const retryInMs = backoffMs(attempts, env.random(), { firstMs, mostMs });
+    const [first, ...rest] = this.#page;
+    if (!isFault) this.#singles = Math.max(this.#singles, this.#page.length);
+    const { address, version } = first ?? {};
+    observe({
+      type: "projection-failed",
+      projection: projection.name,
+      error,
+      attempts,
+      retryInMs,
+      ...(first !== undefined && { ageMs: env.now() - first.at }),
+      ...(!isFault && first !== undefined && rest.length === 0 && {
+        blockedBy: { address: address!, version: version! },
+      }),
+    });
+    return retryInMs;
   }
 
   #advanceTo(through: string): void {

@@ -5,7 +5,12 @@
  */
 import type { Env } from "../env.ts";
 import { TransientFault } from "../fault.ts";
-import { Activation, type ActivationContext, type HostingLimits } from "./activation.ts";
+import {
+  Activation,
+  type ActivationContext,
+  type HostingLimits,
+  type Publish,
+} from "./activation.ts";
 import type { Aggregate } from "./aggregate.ts";
 import { Batcher } from "./batcher.ts";
 import { Committer, type CommitterLimits } from "./committer.ts";
@@ -43,6 +48,8 @@ export interface SystemOptions {
   readonly env: Env;
   readonly store: Store;
   readonly observe: Observe;
+  /** Hears of every turn that recorded something, before its senders do. Must not throw. */
+  readonly publish?: Publish;
   readonly limits?: Partial<SystemLimits>;
 }
 
@@ -76,7 +83,7 @@ export class ActorSystem implements AsyncDisposable {
   readonly #stopped = new AbortController();
   #awake: Activation[] = [];
 
-  constructor({ env, store, observe, limits }: SystemOptions) {
+  constructor({ env, store, observe, publish, limits }: SystemOptions) {
     this.#env = env;
     this.#observe = observe;
     this.#limits = { ...defaultLimits, ...limits };
@@ -93,6 +100,7 @@ export class ActorSystem implements AsyncDisposable {
       env,
       store,
       observe,
+      publish,
       limits: this.#limits,
       committer: new Committer(store, env, observe, this.#limits),
       loader: new Batcher({

@@ -47,6 +47,17 @@ export function logObserver(log: Log): Observe {
         return log("warn", "message not handled", withoutType(event));
       case "job":
         return log(levelOfJob(event), `job ${event.outcome}`, () => jobFields(event));
+      case "given-up":
+        return log(event.because === "shutdown" ? "warn" : "error", "subscriber gave up", {
+          ...withoutType(event),
+        });
+      case "handling-failed":
+        // Of a durable subscriber its projector tells, at the beginning and at the end.
+        return log(
+          event.mode === "durable" ? "debug" : "warn",
+          "subscriber failed",
+          () => withoutType(event),
+        );
       case "told":
       case "jobs-settled":
       case "job-worker-failed":
@@ -108,8 +119,9 @@ class Troubles {
   readonly #log: Log;
   #isCommitFailing = false;
   #isRelayFailing = false;
-  readonly #projectionsFailing = new Set<string>();
   readonly #queuesFailing = new Set<string>();
+  /** By name, and what each cannot get past, if that is known. */
+  readonly #projectionsFailing = new Map<string, string | undefined>();
   /** Whether each overflowing mailbox refused a message since the last turn of its actor. */
   readonly #mailboxes = new Map<string, boolean>();
 
@@ -170,10 +182,17 @@ class Troubles {
     this.#log("info", "relay works again");
   }
 
-  #projectionFailed({ projection, error }: EventOf<"projection-failed">): void {
-    if (this.#projectionsFailing.has(projection)) return;
-    this.#projectionsFailing.add(projection);
-    this.#log(levelOf(error), "projection fails", { projection, error });
+  /** Told when it begins, and once more when it is known which event is in the way. */
+  #projectionFailed({ projection, error, blockedBy, ageMs }: EventOf<"projection-failed">): void {
+    const isKnown = this.#projectionsFailing.has(projection);
+    const blocking = blockedBy && `${addressText(blockedBy.address)} at ${blockedBy.version}`;
+    const before = this.#projectionsFailing.get(projection);
+    this.#projectionsFailing.set(projection, blocking ?? before);
+    if (blocking !== undefined && blocking !== before) {
+      this.#log("error", "projection is blocked", { projection, event: blocking, ageMs, error });
+    } else if (!isKnown) {
+      this.#log(levelOf(error), "projection fails", { projection, error });
+    }
   }
 
   #projected(projection: string): void {

@@ -132,8 +132,20 @@ function measuring(meter: Meter): Observe {
       case "projected": {
         const of = { "troupe.projection": event.projection };
         instruments.projectionEvents.add(event.events, of);
+        instruments.projectionBlocked.record(0, of);
         return instruments.projectionDuration.record(seconds(event.durationMs), of);
       }
+      case "projection-failed":
+        if (event.ageMs !== undefined) {
+          const of = { "troupe.projection": event.projection };
+          instruments.projectionBlocked.record(seconds(event.ageMs), of);
+        }
+        return instruments.occurrences[event.type].add(1, circumstancesOf(event));
+      case "handled":
+        return instruments.handlingDuration.record(
+          seconds(event.durationMs),
+          circumstancesOf(event),
+        );
       case "delivered":
         return instruments.deliveries.add(event.messages, kindOf(event));
       case "outbox-depth":
@@ -207,6 +219,12 @@ function instrumentsOf(meter: Meter) {
     loadDuration: duration("troupe.load.duration", "Time that one query for actors took"),
     projectionDuration: duration("troupe.projection.duration", "Time to fold one batch of events"),
     projectionEvents: counter("troupe.projection.events", "{event}", "Events folded"),
+    projectionBlocked: gauge(
+      "troupe.projection.blocked",
+      "s",
+      "Age of the events that it cannot get past",
+    ),
+    handlingDuration: duration("troupe.subscriber.duration", "Time that a subscriber took"),
     deliveries: counter("troupe.outbox.delivered", "{message}", "Told messages that were handled"),
     outboxDue: gauge("troupe.outbox.due", "{message}", "Told messages that are due"),
     outboxAge: gauge("troupe.outbox.age", "s", "How long the oldest of them has been due"),
@@ -228,6 +246,8 @@ function instrumentsOf(meter: Meter) {
       "commit-failed": counter("troupe.commit.failures", "{attempt}", "Attempts that failed"),
       "batch-bisected": counter("troupe.commit.bisections", "{batch}", "Batches halved"),
       "projection-failed": counter("troupe.projection.failures", "{batch}", "Batches not folded"),
+      "handling-failed": counter("troupe.subscriber.failures", "{attempt}", "Attempts that failed"),
+      "given-up": counter("troupe.subscriber.given_up", "{turn}", "Turns never handled"),
       "delivery-failed": counter(
         "troupe.outbox.attempts.failed",
         "{attempt}",
@@ -264,6 +284,7 @@ function circumstancesOf(event: RuntimeEvent): Attributes {
     ...("address" in event && { "troupe.actor.kind": event.address.kind }),
     ...("because" in event && { "troupe.because": event.because }),
     ...("projection" in event && { "troupe.projection": event.projection }),
+    ...("subscriber" in event && { "troupe.subscriber": event.subscriber }),
     ...("task" in event && { "troupe.task": event.task }),
     ...("queue" in event && { "troupe.queue": event.queue }),
   };

@@ -1,5 +1,6 @@
 /** A projector on a store of read models in memory, held to the port. */
 import assert from "node:assert/strict";
+import { TransientFault } from "../../../lib/fault.ts";
 import type { RuntimeEvent } from "../../../lib/runtime/observe.ts";
 import {
   type Advance,
@@ -7,6 +8,7 @@ import {
   type ProjectionStore,
   Projector,
   type ProjectorLimits,
+  wantedBy,
 } from "../../../lib/runtime/projector.ts";
 import { type FeedCursor, type FeedEvent, feedStart } from "../../../lib/runtime/store.ts";
 import * as Counter from "../../support/counter.ts";
@@ -23,6 +25,8 @@ class MemoryProjectionStore implements ProjectionStore<Rows> {
   readonly failures: Error[] = [];
   /** While a reader is at it, this one or another node's. */
   isTaken = false;
+  /** How many events each page had. */
+  readonly pages: number[] = [];
   pageMs = 0;
   readonly #world: World;
   #cursor: FeedCursor = feedStart;
@@ -47,12 +51,14 @@ class MemoryProjectionStore implements ProjectionStore<Rows> {
     return await Promise.resolve(this.#through);
   }
 
-  async #advance({ kind, apply }: Projection<Rows>, limit: number): Promise<Advance> {
+  async #advance(projection: Projection<Rows>, limit: number): Promise<Advance> {
     const { env, store } = this.#world;
-    const { events, through } = await store.readFeed({ after: this.#cursor, kind, limit });
+    const after = this.#cursor;
+    const { events, through } = await store.readFeed({ after, limit, ...wantedBy(projection) });
+    this.pages.push(events.length);
     if (this.pageMs > 0) await env.sleep(this.pageMs);
     const rows: Rows = [];
-    if (events.length > 0) await apply(rows, events);
+    if (events.length > 0) await projection.apply(rows, events);
     const failure = this.failures.shift();
     if (failure !== undefined) throw failure;
     this.rows.push(...rows);
@@ -74,9 +80,9 @@ const projection: Projection<Rows> = {
 function started(world: World, limits: Partial<ProjectorLimits> = {}) {
   const store = new MemoryProjectionStore(world);
   const observed: RuntimeEvent[] = [];
-  const start = () =>
+  const start = (apply = projection.apply) =>
     new Projector({
-      projection,
+      projection: { ...projection, apply },
       store,
       env: world.env,
       observe: (event) => void observed.push(event),
@@ -190,19 +196,78 @@ Deno.test("a page that fails is observed, leaves nothing, and is read again", as
   await using world = new World();
   await world.plantAdded("a", 1, 1);
   const { store, observed, start } = started(world);
-  const failure = new RangeError("no page");
-  store.failures.push(failure, failure);
+  store.failures.push(new RangeError("no page"));
   await using projector = start();
   await world.env.settle();
-  assert.deepEqual(observed, [
-    { type: "projection-failed", projection: "seen", error: failure },
-  ]);
+  assert.equal(observed.length, 1);
+  assert.equal(observed[0]?.type, "projection-failed");
   assert.deepEqual(versions(store), []);
   projector.wake();
-  await world.env.advance(50);
-  assert.equal(observed.length, 2);
-  await world.env.advance(550);
+  await world.env.advance(49);
+  assert.deepEqual(versions(store), [], "not even for a commit before its pause is over");
+  await world.env.advance(51);
   assert.deepEqual(versions(store), [1, 2]);
+});
+
+Deno.test("pauses grow while the world is at fault, up to the distance of two looks", async () => {
+  await using world = new World();
+  await world.plantAdded("a", 1, 1);
+  const { store, observed, start } = started(world);
+  const fault = new TransientFault("no connection");
+  store.failures.push(...Array.from({ length: 12 }, () => fault));
+  await using _ = start();
+  await world.env.advance(6_000);
+  const failed = observed.filter((event) => event.type === "projection-failed");
+  assert.deepEqual(failed.map(({ attempts }) => attempts), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+  for (const { retryInMs } of failed) assert(retryInMs <= 500);
+  assert(failed.at(-1)!.retryInMs >= 250);
+  assert(failed[0]!.retryInMs <= 100);
+  assert.deepEqual(
+    new Set(store.pages.filter((size) => size > 0)),
+    new Set([2]),
+    "the page was not at fault, and stays whole",
+  );
+});
+
+Deno.test("an event that cannot be applied is met alone, named, and never skipped", async () => {
+  await using world = new World();
+  await world.plantAdded("a", 1, 1, 7, 1, 1);
+  const { store, observed, start } = started(world);
+  let isHealed = false;
+  await using _ = start((rows, events) => {
+    if (!isHealed && events.some(({ version }) => version === 3)) throw new RangeError("poison");
+    rows.push(...events);
+    return Promise.resolve();
+  });
+  await world.env.advance(10_000);
+  assert.deepEqual(versions(store), [1, 2]);
+  const failed = observed.filter((event) => event.type === "projection-failed");
+  assert.equal(failed[0]!.blockedBy, undefined);
+  const { blockedBy, ageMs, attempts } = failed.at(-1)!;
+  assert.deepEqual(blockedBy, { address: { kind: Counter.kind, key: "a" }, version: 3 });
+  assert(ageMs! > 3_000, "its age is told");
+  assert.equal(attempts, failed.length - 1, "counted from where it was met alone");
+  assert(failed.at(-1)!.retryInMs > failed[1]!.retryInMs * 4, "its pauses grow");
+  assert(failed.length < 10);
+  isHealed = true;
+  await world.env.advance(60_000);
+  assert.deepEqual(versions(store), [1, 2, 3, 4, 5]);
+});
+
+Deno.test("a projector in no hurry rests between its pages, unless a query waits", async () => {
+  await using world = new World();
+  await world.plantAdded("a", 1, 1, 1, 1, 1, 1);
+  const { store, start } = started(world, { pageMax: 1, restMs: 40 });
+  await using projector = start();
+  await world.env.advance(79);
+  assert.deepEqual(versions(store), [1, 2]);
+  await world.env.advance(1);
+  assert.deepEqual(versions(store), [1, 2, 3]);
+  const shows = watched(projector.shows("1", 100));
+  await world.env.advance(0);
+  assert.deepEqual(versions(store), [1, 2, 3, 4]);
+  await world.env.advance(60);
+  assert.equal(shows.value, true);
 });
 
 Deno.test("a projector that stops finishes its page and takes no other", async () => {

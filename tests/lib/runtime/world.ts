@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { MemoryStore } from "../../../lib/memory/store.ts";
+import type { Publish } from "../../../lib/runtime/activation.ts";
 import type { Cause } from "../../../lib/runtime/envelope.ts";
 import type { RuntimeEvent } from "../../../lib/runtime/observe.ts";
 import type { NewEvent, StoredEvent } from "../../../lib/runtime/store.ts";
@@ -28,8 +29,8 @@ export class World implements AsyncDisposable {
   }
 
   /** One more node, which reaches the common store through a network of its own. */
-  node(limits: Partial<SystemLimits> = {}): Node {
-    const node = new Node(this, limits);
+  node(limits: Partial<SystemLimits> = {}, publish?: Publish): Node {
+    const node = new Node(this, limits, publish);
     this.#nodes.push(node);
     return node;
   }
@@ -91,7 +92,7 @@ export class Node {
   readonly observed: RuntimeEvent[] = [];
   readonly #world: World;
 
-  constructor(world: World, limits: Partial<SystemLimits>) {
+  constructor(world: World, limits: Partial<SystemLimits>, publish?: Publish) {
     this.#world = world;
     this.store = new FaultyStore(world.store);
     this.system = new ActorSystem({
@@ -99,6 +100,7 @@ export class Node {
       store: this.store,
       observe: (event) => void this.observed.push(event),
       limits,
+      ...(publish !== undefined && { publish }),
     });
     this.system.host(Counter);
   }

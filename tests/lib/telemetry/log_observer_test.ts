@@ -43,7 +43,13 @@ const commitFailed: RuntimeEvent = { type: "commit-failed", actors: 1, error: do
 const mailboxFull: RuntimeEvent = { type: "mailbox-full", address, capacity: 10 };
 const projection = "listing";
 const projected: RuntimeEvent = { type: "projected", projection, events: 1, durationMs: 1 };
-const projectionFailed: RuntimeEvent = { type: "projection-failed", projection, error: down };
+const projectionFailed: RuntimeEvent = {
+  type: "projection-failed",
+  projection,
+  error: down,
+  attempts: 1,
+  retryInMs: 100,
+};
 const passivated: RuntimeEvent = { type: "passivated", address, because: "idle" };
 
 function entriesFor(events: readonly RuntimeEvent[], least: LogLevel = "info") {
@@ -114,6 +120,37 @@ Deno.test("a failing projection is told when it begins and when it is over", () 
     "info: projection advances again",
   ]);
   assert.deepEqual(told({ ...projectionFailed, error: bug }), ["error: projection fails"]);
+});
+
+Deno.test("which event blocks a projection is told once it is known", () => {
+  const blocked: RuntimeEvent = {
+    ...projectionFailed,
+    error: bug,
+    ageMs: 5,
+    blockedBy: { address, version: 3 },
+  };
+  const failed: RuntimeEvent = { ...projectionFailed, error: bug };
+  assert.deepEqual(told(failed, failed, blocked, blocked, projected), [
+    "error: projection fails",
+    "error: projection is blocked",
+    "info: projection advances again",
+  ]);
+  assert.equal(entriesFor([blocked])[0].event, "live_event/7 at 3");
+});
+
+Deno.test("a subscriber that fails in a turn is a warning, and an error once it is given up", () => {
+  const about = { subscriber: "cache", events: 1, error: bug };
+  const failing = { type: "handling-failed", ...about, attempt: 1 } as const;
+  const given = { type: "given-up", ...about, address, version: 3, attempts: 8 } as const;
+  assert.deepEqual(
+    told(
+      { ...failing, mode: "synchronous" },
+      { ...failing, mode: "durable" },
+      { ...given, because: "attempts" },
+      { ...given, because: "shutdown" },
+    ),
+    ["warn: subscriber failed", "error: subscriber gave up", "warn: subscriber gave up"],
+  );
 });
 
 Deno.test("a mailbox under pressure is told once, until a turn passes without a refusal", () => {
