@@ -2,13 +2,14 @@
  * Composition root: what the service is made of, in the order in which it starts.
  *
  * `main.ts` serves, `main.ts migrate` brings the database up to date and ends,
- * `main.ts token NAME --role ROLE` prints a bearer token, and `main.ts dead-letters …` sees to what
- * no actor could handle.
+ * `main.ts token NAME --role ROLE` prints a bearer token, `main.ts dead-letters …` sees to what no
+ * actor could handle, and `main.ts rebuild-projection NAME` makes read tables anew.
  *
  * @module
  */
 import { parseArgs } from "node:util";
 import type { Hono } from "hono";
+import type { QueryExecutorProvider } from "kysely";
 import { ZodError } from "zod";
 import * as LiveEvent from "./actors/live_event/aggregate.ts";
 import { type LiveEventTables, projection } from "./actors/live_event/projection.ts";
@@ -40,11 +41,14 @@ import { migrateToLatest, pendingMigrations, UnknownMigrations } from "./lib/pos
 import { PostgresJobQueue } from "./lib/postgres/job_queue.ts";
 import { PostgresOutbox, tellWithin } from "./lib/postgres/outbox.ts";
 import { PostgresProjectionStore } from "./lib/postgres/projection_store.ts";
+import { PostgresRebuildStore } from "./lib/postgres/rebuild_store.ts";
 import { EventBus } from "./lib/runtime/event_bus.ts";
 import { startHousekeeping } from "./lib/runtime/housekeeping.ts";
 import { observing } from "./lib/runtime/middleware.ts";
 import type { Observe } from "./lib/runtime/observe.ts";
+import type { Operator } from "./lib/runtime/outbox.ts";
 import { OutboxRelay } from "./lib/runtime/outbox_relay.ts";
+import { Rebuilder, type RebuildLimits, RebuildRefused } from "./lib/runtime/rebuild.ts";
 import { ActorSystem } from "./lib/runtime/system.ts";
 import { shutdownRequested } from "./lib/signals.ts";
 import { stableUuid } from "./lib/stable_uuid.ts";
@@ -60,6 +64,7 @@ import { migrations } from "./migrations/all.ts";
 import { app } from "./routes/app.ts";
 import { deadLettersCommand, DeadLettersUsageError } from "./routes/dead_letters_cli.ts";
 import type { Readiness } from "./routes/health.ts";
+import { rebuildCommand, RebuildFailed, rebuildReport } from "./routes/projections_cli.ts";
 
 /** What may be added to before the service listens, as the benchmark does. */
 export interface ServiceParts {
@@ -139,6 +144,7 @@ export async function startService(
     jobs,
     jobDefinitions: bindings.map(({ job }) => job),
     env,
+    rebuilder: starting.use(rebuilderOf(database, observe)),
     parseBody,
     consistencyWaitMs: limits.consistencyWaitMs,
     authentication: {
@@ -196,6 +202,15 @@ export function webhooksOn(setting: WebhookSetting) {
       replay: (request: ReplayRequest) => replay({ ...fanOut, db }, request),
     },
   };
+}
+
+function rebuilderOf(
+  database: Database,
+  observe: Observe,
+  limits: Partial<RebuildLimits> = {},
+): Rebuilder<QueryExecutorProvider> {
+  const store = new PostgresRebuildStore(database);
+  return new Rebuilder({ projections: [projection], store, env: systemEnv, observe, limits });
 }
 
 function listen(
@@ -286,8 +301,23 @@ async function seeToDeadLetters(config: Config, args: readonly string[]): Promis
   if (pending.length > 0) {
     throw new UsageError(`Cannot see to dead letters: the database lacks ${pending.join(", ")}`);
   }
-  const operator = { id: `cli:${Deno.env.get("USER") ?? "unknown"}` };
-  await deadLettersCommand(new PostgresDeadLetters(database.db), args, operator, console.log);
+  const letters = new PostgresDeadLetters(database.db);
+  await deadLettersCommand(letters, args, operatorHere(), console.log);
+}
+
+async function rebuild(config: Config, args: readonly string[]): Promise<void> {
+  await using database = await openDatabase(databaseOptions(config));
+  const pending = await pendingMigrations(database.maintenance, migrations);
+  if (pending.length > 0) {
+    throw new UsageError(`Cannot rebuild: the database lacks ${pending.join(", ")}`);
+  }
+  // Nobody else is served by this process, and an embedded database has no other.
+  await using rebuilder = rebuilderOf(database, rebuildReport(console.log), { restMs: 0 });
+  await rebuildCommand(rebuilder, args, operatorHere(), console.log);
+}
+
+function operatorHere(): Operator {
+  return { id: `cli:${Deno.env.get("USER") ?? "unknown"}` };
 }
 
 function tokenArguments(args: readonly string[]): { sub: string; roles: readonly string[] } {
@@ -318,6 +348,8 @@ class DataDirectoryUnusable extends Error {
 const mendable = [
   UsageError,
   DeadLettersUsageError,
+  RebuildFailed,
+  RebuildRefused,
   ConfigurationError,
   DatabaseUnusable,
   DataDirectoryInUse,
@@ -351,8 +383,12 @@ async function run(command: string, args: readonly string[], config: Config): Pr
       return await token(config, args);
     case "dead-letters":
       return await seeToDeadLetters(config, args);
+    case "rebuild-projection":
+      return await rebuild(config, args);
     default:
-      throw new UsageError(`unknown command ${command}: serve, migrate, token or dead-letters`);
+      throw new UsageError(
+        `unknown command ${command}: serve, migrate, token, dead-letters or rebuild-projection`,
+      );
   }
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { Hono } from "hono";
+import type { Env } from "../lib/env.ts";
 import { authenticated, type AuthenticationOptions, type CallerEnv } from "../lib/http/caller.ts";
 import { problemForError, problemForUnrouted, type ReportBug } from "../lib/http/problem.ts";
 import { routed } from "../lib/http/routed.ts";
@@ -11,10 +12,13 @@ import { type DeadLetterOptions, deadLetters } from "./dead_letters.ts";
 import { type JobOptions, jobs } from "./jobs.ts";
 import { health, type Readiness } from "./health.ts";
 import { type LiveEventOptions, liveEvents } from "./live_events.ts";
+import { type ProjectionOptions, projections } from "./projections.ts";
 import { type WebhookOptions, webhooks } from "./webhooks.ts";
 
-export interface AppOptions extends LiveEventOptions, JobOptions, WebhookOptions {
+export interface AppOptions
+  extends LiveEventOptions, JobOptions, WebhookOptions, ProjectionOptions {
   readonly deadLetters: DeadLetterOptions["deadLetters"];
+  readonly env: Pick<Env, "now" | "uuid">;
   readonly authentication: AuthenticationOptions;
   readonly readiness: () => Promise<Readiness>;
   readonly reportBug: ReportBug;
@@ -35,5 +39,6 @@ export function app(options: AppOptions): Hono<CallerEnv> {
   root.route("/api/v1/dead-letters", deadLetters(options));
   root.route("/api/v1/jobs", jobs(options));
   root.route("/api/v1/webhooks", webhooks(options));
+  root.route("/api/v1/projections", projections(options));
   return root;
 }

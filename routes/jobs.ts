@@ -6,6 +6,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { Hono } from "hono";
 import { z } from "zod";
+import type { Env } from "../lib/env.ts";
 import { answer } from "../lib/http/answer.ts";
 import { type CallerEnv, requireRole } from "../lib/http/caller.ts";
 import { causeOf } from "../lib/http/cause.ts";
@@ -36,7 +37,7 @@ export interface JobOptions {
   readonly jobDefinitions: readonly JobDefinition[];
   readonly deadLetters: DeadLetters;
   readonly parseBody: BodyParser;
-  readonly env: { uuid(): string };
+  readonly env: Pick<Env, "uuid">;
 }
 
 const DELAY_MOST_MS = 366 * 24 * 3_600_000;

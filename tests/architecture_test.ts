@@ -23,6 +23,7 @@ const allowed: Record<string, readonly string[]> = {
   "lib/webhooks": ["lib", "lib/resilience", "lib/runtime", "ipaddr.js"],
   "actors": ["lib/jobs", "lib/runtime", "kysely", "zod"],
   "routes": [
+    "lib",
     "actors",
     "lib/http",
     "lib/jobs",

@@ -67,6 +67,7 @@ interface RegistrationChange {
 /** Takes pages of any size in two statements, however many live events they speak of. */
 export const projection: Projection<QueryExecutorProvider> = {
   name: "live_event_listing",
+  tables: ["live_event", "registration"],
   kind,
   async apply(transaction, recorded) {
     const { events, registrations } = changesOf(recorded);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Kysely, type QueryExecutorProvider, sql } from "kysely";
+import { type Kysely, type QueryExecutorProvider, type RawBuilder, sql } from "kysely";
 import {
   type Advance,
   type Projection,
@@ -33,27 +33,15 @@ export class PostgresProjectionStore implements ProjectionStore<QueryExecutorPro
         await moveCheckpoint(transaction, projection.name, endOf(through), through);
         return { events: 0, through };
       }
-      const after = checkpoint ?? feedStart;
-      const only = await projection.only?.(transaction);
-      const query = only === undefined
-        ? { limit, ...wantedBy(projection) }
-        : { limit: 1, kind: only };
-      const { events, through } = await readFeed(transaction, { after, ...query });
-      if (events.length > 0) await projection.apply(transaction, events);
-      const isFull = events.length === query.limit;
-      const idleMax = only === undefined ? IDLE_TRANSACTIONS_MAX : PASSING_TRANSACTIONS_MAX;
+      const page = await applyPage(transaction, projection, checkpoint ?? feedStart, limit);
+      const { events, cursor, through, isPassing } = page;
+      const idleMax = isPassing ? PASSING_TRANSACTIONS_MAX : IDLE_TRANSACTIONS_MAX;
       // An idle projection mostly writes nothing: its horizon moves with every commit of others,
       // and whoever waits for a write of its kind finds it at that write.
-      if (events.length > 0 || isBehind(checkpoint) || isOlder(checkpoint, through, idleMax)) {
-        const { cursor } = events.at(-1) ?? { cursor: after };
-        await moveCheckpoint(
-          transaction,
-          projection.name,
-          isFull ? cursor : later(cursor, endOf(through)),
-          through,
-        );
+      if (events > 0 || isBehind(checkpoint) || isOlder(checkpoint, through, idleMax)) {
+        await moveCheckpoint(transaction, projection.name, cursor, through);
       }
-      return { events: events.length, through };
+      return { events, through };
     });
   }
 
@@ -63,12 +51,42 @@ export class PostgresProjectionStore implements ProjectionStore<QueryExecutorPro
   }
 }
 
+export interface AppliedPage {
+  readonly events: number;
+  /** Where the next page begins. */
+  readonly cursor: FeedCursor;
+  readonly through: string;
+  /** Events before the next that matters were passed over. */
+  readonly isPassing: boolean;
+}
+
+/** Has the projection apply at most `limit` events that come after that place. */
+export async function applyPage(
+  transaction: Kysely<Tables>,
+  projection: Projection<QueryExecutorProvider>,
+  after: FeedCursor,
+  limit: number,
+): Promise<AppliedPage> {
+  const only = await projection.only?.(transaction);
+  const query = only === undefined ? { limit, ...wantedBy(projection) } : { limit: 1, kind: only };
+  const { events, through } = await readFeed(transaction, { after, ...query });
+  if (events.length > 0) await projection.apply(transaction, events);
+  const { cursor } = events.at(-1) ?? { cursor: after };
+  const isFull = events.length === query.limit;
+  return {
+    events: events.length,
+    cursor: isFull ? cursor : later(cursor, endOf(through)),
+    through,
+    isPassing: only !== undefined,
+  };
+}
+
 /** Behind all that this transaction, and those before it, have recorded. */
-export function endOf(through: string): FeedCursor {
+function endOf(through: string): FeedCursor {
   return { transaction: through, position: "9223372036854775807" };
 }
 
-export function later(a: FeedCursor, b: FeedCursor): FeedCursor {
+function later(a: FeedCursor, b: FeedCursor): FeedCursor {
   return BigInt(b.transaction) >= BigInt(a.transaction) ? b : a;
 }
 
@@ -101,9 +119,13 @@ function isOlder(checkpoint: Checkpoint | undefined, through: string, byMax: big
 /** Held to the end of the transaction, so it also works where a pooler shares sessions out. */
 async function isOnlyReader(db: Kysely<Tables>, projection: string): Promise<boolean> {
   const { rows } = await sql<{ isOnly: boolean }>`
-    select pg_try_advisory_xact_lock(hashtextextended(${`projection/${projection}`}, 0)) as "isOnly"
-  `.execute(db);
+    select pg_try_advisory_xact_lock(${readersLock(projection)}) as "isOnly"`.execute(db);
   return rows[0]!.isOnly;
+}
+
+/** The key of the advisory lock that whoever moves the checkpoint holds. */
+export function readersLock(projection: string): RawBuilder<unknown> {
+  return sql`hashtextextended(${`projection/${projection}`}, 0)`;
 }
 
 export async function readCheckpoint(

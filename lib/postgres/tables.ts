@@ -51,6 +51,21 @@ export interface Tables {
     position: Int8;
     through: TransactionId;
   };
+  projection_rebuild: {
+    projection: string;
+    token: Int8;
+    lease_until: Date;
+    state: "running" | "done" | "failed";
+    principal: string;
+    started_at: Date;
+    ended_at: Date | null;
+    transaction: TransactionId;
+    position: Int8;
+    through: TransactionId;
+    events: Int8;
+    error: string | null;
+    structure: string;
+  };
   outbox: OfMessage & {
     available_at: Date;
     priority: Generated<number>;

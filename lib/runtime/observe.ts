@@ -111,6 +111,27 @@ export type RuntimeEvent =
     readonly because: "attempts" | "room" | "shutdown";
     readonly error: unknown;
   }
+  /** A page of a rebuild. */
+  | {
+    readonly type: "rebuilding";
+    readonly projection: string;
+    /** Since it began. */
+    readonly events: number;
+    readonly durationMs: number;
+  }
+  | {
+    readonly type: "rebuilt";
+    readonly projection: string;
+    readonly events: number;
+    readonly durationMs: number;
+  }
+  | {
+    readonly type: "rebuild-failed";
+    readonly projection: string;
+    readonly error: unknown;
+    /** Undefined if that was the end of it. */
+    readonly retryInMs?: number;
+  }
   /** Messages were committed that are due at once. */
   | { readonly type: "told"; readonly to: readonly Address[] }
   | { readonly type: "delivered"; readonly address: Address; readonly messages: number }

@@ -58,6 +58,12 @@ export function logObserver(log: Log): Observe {
           "subscriber failed",
           () => withoutType(event),
         );
+      case "rebuilt":
+        return log("info", "projection rebuilt", withoutType(event));
+      case "rebuild-failed": {
+        const level = event.retryInMs === undefined ? "error" : "warn";
+        return log(level, "rebuild fails", withoutType(event));
+      }
       case "told":
       case "jobs-settled":
       case "job-worker-failed":

@@ -248,6 +248,9 @@ function instrumentsOf(meter: Meter) {
       "projection-failed": counter("troupe.projection.failures", "{batch}", "Batches not folded"),
       "handling-failed": counter("troupe.subscriber.failures", "{attempt}", "Attempts that failed"),
       "given-up": counter("troupe.subscriber.given_up", "{turn}", "Turns never handled"),
+      "rebuilding": counter("troupe.rebuild.pages", "{page}", "Pages of rebuilds"),
+      "rebuilt": counter("troupe.rebuilds", "{rebuild}", "Projections made anew"),
+      "rebuild-failed": counter("troupe.rebuild.failures", "{attempt}", "Attempts that failed"),
       "delivery-failed": counter(
         "troupe.outbox.attempts.failed",
         "{attempt}",

@@ -6,7 +6,7 @@
  */
 import assert from "node:assert/strict";
 import type { Hono } from "hono";
-import { sql } from "kysely";
+import { type QueryExecutorProvider, sql } from "kysely";
 import * as LiveEvent from "../../actors/live_event/aggregate.ts";
 import * as WebhookEndpoint from "../../actors/webhook_endpoint/aggregate.ts";
 import { type LiveEventTables, projection } from "../../actors/live_event/projection.ts";
@@ -25,10 +25,12 @@ import { PostgresEventStore } from "../../lib/postgres/event_store.ts";
 import { migrateToLatest } from "../../lib/postgres/migrate.ts";
 import { PostgresJobQueue } from "../../lib/postgres/job_queue.ts";
 import { PostgresOutbox } from "../../lib/postgres/outbox.ts";
+import { PostgresRebuildStore } from "../../lib/postgres/rebuild_store.ts";
 import { PostgresProjectionStore } from "../../lib/postgres/projection_store.ts";
 import type { RuntimeEvent } from "../../lib/runtime/observe.ts";
 import type { OutsideLimits } from "../../lib/runtime/outside_lanes.ts";
 import { OutboxRelay } from "../../lib/runtime/outbox_relay.ts";
+import { Rebuilder } from "../../lib/runtime/rebuild.ts";
 import { Projector } from "../../lib/runtime/projector.ts";
 import { ActorSystem, type SystemLimits } from "../../lib/runtime/system.ts";
 import { type WebhookSetting, webhooksOn } from "../../main.ts";
@@ -77,6 +79,7 @@ export class Api implements AsyncDisposable {
   readonly #webhookProjector: Projector<unknown>;
   readonly #relay: OutboxRelay;
   readonly #workers: JobWorkers;
+  readonly #rebuilder: Rebuilder<QueryExecutorProvider>;
   readonly #env: Env;
   readonly #gates: Gate[] = [];
   #suffix = crypto.randomUUID().slice(0, 8);
@@ -127,6 +130,12 @@ export class Api implements AsyncDisposable {
     this.#relay = new OutboxRelay({ outbox, system, env, observe, outside, outsideLimits });
     const jobs = new PostgresJobQueue(database);
     this.#workers = new JobWorkers({ bindings, queues, jobs, env, observe });
+    this.#rebuilder = new Rebuilder({
+      projections: [projection],
+      store: new PostgresRebuildStore(database),
+      env: this.#env,
+      observe,
+    });
     this.http = app({
       system: this.system,
       store: this.store,
@@ -138,6 +147,7 @@ export class Api implements AsyncDisposable {
       jobs,
       jobDefinitions: bindings.map(({ job }) => job),
       env: this.#env,
+      rebuilder: this.#rebuilder,
       parseBody: bodyParser(BODY_BYTES_MAX),
       consistencyWaitMs,
       authentication: {
@@ -196,6 +206,7 @@ export class Api implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const gate of this.#gates) gate.release();
     await this.#workers[Symbol.asyncDispose]();
+    await this.#rebuilder[Symbol.asyncDispose]();
     await this.#relay[Symbol.asyncDispose]();
     await this.system[Symbol.asyncDispose]();
     await this.#projector[Symbol.asyncDispose]();
