@@ -165,6 +165,28 @@ Deno.test("dead letters are seen to from the command line", async () => {
   assertRefused(await run("discard", id), /there is no dead letter/);
 });
 
+Deno.test("a projection is rebuilt from the command line, unless a server has the data", async () => {
+  await using directory = await scratch();
+  const DATA_DIR = directory.path;
+  const run = (...args: readonly string[]) =>
+    ServerProcess.run({ DATA_DIR }, "rebuild-projection", ...args);
+  {
+    await using server = await ServerProcess.start({ DATA_DIR });
+    await publishedEvent(server, { capacity: 3 });
+    assertRefused(await run("live_event_listing"), /has it open/);
+    server.kill("SIGTERM");
+    await server.ended;
+  }
+  for (const args of [[], ["nothing"], ["live_event_listing", "more"]]) {
+    assertRefused(await run(...args), /usage: rebuild-projection live_event_listing/);
+  }
+  const rebuilt = await run("live_event_listing");
+  assert.deepEqual([rebuilt.code, rebuilt.stdout], [
+    0,
+    ["rebuilt live_event_listing of 2 events"],
+  ], rebuilt.stderr.join("\n"));
+});
+
 /** A database with one dead letter in it. */
 async function buriedIn(dataDir: string): Promise<string> {
   await using database = await openDatabase({ dataDir });
