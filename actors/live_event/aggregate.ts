@@ -91,7 +91,7 @@ function revise(state: State, command: CommandOf<"Revise">, context: DecisionCon
   if (capacity < seatsHeld(state)) return reject("capacity-below-offered");
   const cut = changes.startsAt === undefined ? [] : shortened(state, startsAt);
   const causes: Event[] = [{ type: "Revised", ...changes }, ...cut];
-  const verdict = filled(revised, capacity - seatsHeld(state), causes, context);
+  const verdict = filled(revised, { causes, seats: capacity - seatsHeld(state) }, context);
   if (state.status !== "published") return verdict;
   return { ...verdict, messages: [...movedTimers(revised, changes, context), ...verdict.messages] };
 }

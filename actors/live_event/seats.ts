@@ -10,10 +10,12 @@ import type { CommandOf, Verdict } from "./commands.ts";
 import type { Event } from "./events.ts";
 import type { Registration, State } from "./state.ts";
 import { isAfter, textOf } from "./times.ts";
-import { lapses } from "./timers.ts";
+import { lapseNow, lapses } from "./timers.ts";
 import { firstWaiting, mayManage, openOffers } from "./views.ts";
 
 const MINUTE_MS = 60_000;
+/** Offers that end in one turn; the rest follow in turns of their own, so that each stays small. */
+const LAPSES_MAX = 1_000;
 
 export function register(
   state: State,
@@ -66,7 +68,7 @@ export function withdraw(
   if (!isAfter(state.startsAt, at)) return reject("already-started");
   const freed = status !== "waitlisted" && state.status === "published" ? 1 : 0;
   const withdrawn: Event = { type: "Withdrawn", registrationId, userId, status };
-  return filled(state, freed, [withdrawn], context);
+  return filled(state, { causes: [withdrawn], seats: freed }, context);
 }
 
 /**
@@ -80,30 +82,41 @@ export function lapse(
 ): Verdict {
   if (state.status !== "published") return accept();
   const end = Date.parse(expiresAt);
-  const lapsed = openOffers(state).filter((offer) => !isAfter(offer.expiresAt, end))
+  const overdue = openOffers(state).filter((offer) => !isAfter(offer.expiresAt, end));
+  if (overdue.length === 0) return accept();
+  const lapsed = overdue.slice(0, LAPSES_MAX)
     .map(({ registrationId, userId }): Event => ({ type: "Lapsed", registrationId, userId }));
-  if (lapsed.length === 0) return accept();
   const seats = state.capacity - seatsHeld(state) + lapsed.length;
-  return filled(state, seats, lapsed, context, Math.max(end, context.at));
+  const now = Math.max(end, context.at);
+  const verdict = filled(state, { causes: lapsed, seats, now }, context);
+  if (overdue.length === lapsed.length) return verdict;
+  return { ...verdict, messages: [lapseNow(expiresAt, context), ...verdict.messages] };
+}
+
+/** Seats that are free, and what made them so. */
+interface FreeSeats {
+  readonly seats: number;
+  readonly causes: readonly Event[];
+  /** The time of the decision, unless another is known better. */
+  readonly now?: number;
 }
 
 /**
- * Accepts `causes`, after which so many seats are free: they go to those who have waited longest.
+ * Accepts the causes, and gives or offers the seats to those who have waited longest.
  *
  * Where seats are offered, none is from the start of the event on: nobody could accept it any more.
  */
 export function filled(
   state: State,
-  seats: number,
-  causes: readonly Event[],
+  { seats, causes, now }: FreeSeats,
   context: DecisionContext,
-  now = context.at,
 ): Required<Extract<Verdict, { accepted: true }>> {
   const { offerMinutes, startsAt } = state;
   const isOffered = offerMinutes !== undefined;
-  const people = isOffered && !isAfter(startsAt, now) ? [] : firstWaiting(state, seats);
+  const at = now ?? context.at;
+  const people = isOffered && !isAfter(startsAt, at) ? [] : firstWaiting(state, seats);
   const expiresAt = isOffered
-    ? textOf(Math.min(now + offerMinutes * MINUTE_MS, Date.parse(startsAt)))
+    ? textOf(Math.min(at + offerMinutes * MINUTE_MS, Date.parse(startsAt)))
     : undefined;
   // Not `accept(...)`: a waitlist of 150,000 would not fit on the stack as arguments.
   const events = [...causes, ...people.map((person) => givenSeat(person, expiresAt))];

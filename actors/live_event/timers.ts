@@ -33,6 +33,11 @@ export function lapses(events: readonly Event[], context: DecisionContext): Mess
   );
 }
 
+/** For offers that a turn had to leave to the next. */
+export function lapseNow(expiresAt: string, context: DecisionContext): Message {
+  return timer({ type: "Lapse", expiresAt }, context.at, context);
+}
+
 function timer(command: Timer, dueAt: number, { key, at }: DecisionContext): Message {
   return tell({ kind, Command }, key, command, { delayMs: Math.max(0, dueAt - at) });
 }

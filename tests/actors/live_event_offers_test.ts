@@ -354,7 +354,24 @@ Deno.test("a cancelled event passes nothing on, and its offers cannot be accepte
     .when(acceptOffer(ben), by(ben)).thenRejected("completed");
 });
 
-Deno.test("100,000 seats are offered, shortened and lapse at once, on a small message each", () => {
+Deno.test("what one turn leaves of many offers lapses in the next, in the order of the line", () => {
+  const history: LiveEvent.Event[] = [...open({ capacity: 0, offerMinutes: 60 })];
+  for (let i = 1; i <= 1_003; i++) history.push(waitlisted(`user-${i}`, i));
+  history.push({ type: "Revised", capacity: 1_002 });
+  for (let i = 1; i <= 1_002; i++) history.push(offered(`user-${i}`, oneHour));
+  const at = Date.parse(oneHour);
+  const first: LiveEvent.Event[] = [];
+  for (let i = 1; i <= 1_000; i++) first.push(lapsed(`user-${i}`));
+  first.push(offered("user-1003", inMinutes(120)));
+  given(LiveEvent, history).when(lapse(oneHour), { at }).thenTelling(
+    [dueAtOnce(lapsing(oneHour)), lapsing(inMinutes(120), at)],
+    ...first,
+  );
+  given(LiveEvent, [...history, ...first]).when(lapse(oneHour), { at })
+    .then(lapsed("user-1001"), lapsed("user-1002"));
+});
+
+Deno.test("100,000 seats are offered and shortened on one message, and lapse by the thousand", () => {
   const count = 100_000;
   const history: LiveEvent.Event[] = [...open({ capacity: 0, offerMinutes: 60 })];
   for (let i = 1; i <= count; i++) history.push(waitlisted(`user-${i}`, i));
@@ -363,14 +380,17 @@ Deno.test("100,000 seats are offered, shortened and lapse at once, on a small me
     const decision = LiveEvent.decide(state, command, { ...olga, key: KEY, at: AT });
     assert(decision.accepted);
     state = decision.events.reduce(LiveEvent.evolve, state);
-    return { events: decision.events.length, messages: decision.messages?.length };
+    return { events: decision.events.length, messages: decision.messages!.length };
   };
   assert.deepEqual(take({ type: "Revise", capacity: count }), { events: count + 1, messages: 1 });
   assert.deepEqual(
     take({ type: "Revise", startsAt: inMinutes(30) }),
     { events: count + 1, messages: 2 },
   );
-  assert.deepEqual(take(lapse(inMinutes(30))), { events: count, messages: 0 });
+  for (let left = count; left > 1_000; left -= 1_000) {
+    assert.deepEqual(take(lapse(inMinutes(30))), { events: 1_000, messages: 1 });
+  }
+  assert.deepEqual(take(lapse(inMinutes(30))), { events: 1_000, messages: 0 });
   assert.deepEqual([state.offers.size, state.registrations.size], [0, 0]);
 });
 
