@@ -38,7 +38,7 @@ export type Post = (posting: Posting, signal: AbortSignal) => Promise<PostAnswer
 
 /** `certificateAuthority` is PEM, and stands instead of those that the platform trusts. */
 export function poster(certificateAuthority?: string): Post {
-  return (posting, signal) => exchange(posting, signal, certificateAuthority);
+  return async (posting, signal) => await exchange(posting, signal, certificateAuthority);
 }
 
 function exchange(
@@ -46,6 +46,7 @@ function exchange(
   signal: AbortSignal,
   certificateAuthority: string | undefined,
 ): Promise<PostAnswer> {
+  signal.throwIfAborted();
   const { url } = destination;
   const { request } = url.protocol === "https:" ? https : http;
   return new Promise((resolve, reject) => {
@@ -62,13 +63,13 @@ function exchange(
         ...headers,
       },
     });
-    const isAborted = () => {
-      sent.destroy();
-      reject(signal.reason);
-    };
-    if (signal.aborted) return isAborted();
-    signal.addEventListener("abort", isAborted, { once: true });
+    // First of all, and to the end: an error that nobody hears ends the process.
     sent.on("error", reject);
+    const isAborted = () => {
+      reject(signal.reason);
+      sent.destroy();
+    };
+    signal.addEventListener("abort", isAborted, { once: true });
     sent.on("response", (answer) => {
       read(answer).then(resolve, reject).finally(() => {
         signal.removeEventListener("abort", isAborted);

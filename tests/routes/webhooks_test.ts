@@ -17,20 +17,24 @@ import {
 } from "../support/api.ts";
 import { Sink } from "../support/sink.ts";
 
-const database = await databaseOfThisFile();
+const database = await databaseOfThisFile({ queryTimeoutMs: 3_600_000 });
+/** One in which nobody ever has an endpoint. */
+const unheard = await databaseOfThisFile({ queryTimeoutMs: 3_600_000 });
 
 const NOWHERE = "00000000-0000-7000-8000-000000000000";
 
-function serviceWith(options: ApiOptions = {}): Api {
-  return new Api(database, {
+function serviceWith({ beside, ...options }: ApiOptions & { beside?: Api } = {}): Api {
+  const withWebhooks: ApiOptions = {
     ...options,
     webhooks: {
       allowedHosts: ["sink.test"],
       resolve: (name) => Promise.resolve(name === "sink.test" ? ["127.0.0.1"] : ["1.1.1.1"]),
       deadlineMs: 2_000,
+      pausesMs: [20, 20],
       ...options.webhooks,
     },
-  });
+  };
+  return beside?.anotherNode(withWebhooks) ?? new Api(database, withWebhooks);
 }
 
 /** The view of a new endpoint, with its secret. */
@@ -111,16 +115,15 @@ Deno.test("nothing is told of what happened before there was the endpoint, all o
 });
 
 Deno.test("where nobody listens, events are passed over unread", async () => {
-  await sql`update webhook_endpoint set status = 'disabled'`.execute(database.db);
-  await using api = serviceWith();
+  await using api = new Api(unheard);
   const owner = api.as("olga", "organizer");
   const event = await published(owner, { capacity: 100 });
   for (let n = 0; n < 20; n++) await registered(api.as(`person ${n}`), event);
   const head = async () => {
     const { rows } = await sql<{ behind: number }>`
       select count(*)::int as behind from event e join checkpoint c on c.projection = 'webhooks'
-      where (e.transaction, e.position) > (c.transaction, c.position)`.execute(database.db);
-    return rows[0]!.behind;
+      where (e.transaction, e.position) > (c.transaction, c.position)`.execute(unheard.db);
+    return rows[0]?.behind ?? NaN;
   };
   await until(async () => await head() === 0);
   const read = api.observed.filter((seen) =>
@@ -355,7 +358,7 @@ Deno.test("nobody has more endpoints than they may", async () => {
 });
 
 Deno.test("a dead endpoint delays no other, and says how it stands", async () => {
-  await using api = serviceWith();
+  await using api = serviceWith({ webhooks: { pausesMs: [60_000] } });
   await using sink = new Sink();
   const owner = api.as("olga", "organizer");
   sink.answer = ({ path }) => new Response(null, { status: path === "/dead" ? 500 : 204 });
@@ -454,18 +457,35 @@ Deno.test("what another node has disabled gets nothing more", async () => {
   const { id } = await endpoint(owner, sink.url("/"));
   await owner.post(`/webhooks/${id}/test`);
   await until(() => sink.received.length === 1);
-  await using other = api.anotherNode();
+  await using other = serviceWith({ beside: api });
   sink.answer = async () => {
     assert.equal((await other.as("olga", "organizer").post(`/webhooks/${id}/disable`)).status, 200);
     return new Response(null, { status: 500 });
   };
   await owner.post(`/webhooks/${id}/test`);
-  await owner.post(`/webhooks/${id}/test`);
   const admin = api.as("root", "admin");
   await until(async () =>
-    (await itemsOf(admin, `/dead-letters?kind=webhook&key=${id}`)).length === 2
+    (await itemsOf(admin, `/dead-letters?kind=webhook&key=${id}`)).length === 1
   );
   assert.equal(sink.received.length, 2);
   const [letter] = await itemsOf(admin, `/dead-letters?kind=webhook&key=${id}`);
   assert.equal(letter.error, "DeliveryFailure: The endpoint is disabled by its owner");
+});
+
+Deno.test("an endpoint that failed for all attempts is disabled, and all that waited are letters", async () => {
+  await using api = serviceWith();
+  await using sink = new Sink();
+  const [owner, admin] = [api.as("olga", "organizer"), api.as("root", "admin")];
+  sink.answer = () => new Response(null, { status: 302, headers: { location: sink.url("/ok") } });
+  const { id } = await endpoint(owner, sink.url("/moved"));
+  await published(owner);
+  const letters = () => itemsOf(admin, `/dead-letters?kind=webhook&key=${id}`);
+  await until(async () => (await letters()).length === 2);
+  const [first, second] = await letters();
+  assert.equal(first.error, "DeliveryFailure: It answered 302: redirects are not followed");
+  assert.equal(first.attempts, 3);
+  assert.equal(second.error, "DeliveryFailure: The endpoint is disabled: it failed for days");
+  assert.equal(sink.at("/moved").length, 3);
+  assert.equal(sink.at("/ok").length, 0);
+  assert.equal((await owner.get(`/webhooks/${id}`)).body.disabledBecause, "failing");
 });

@@ -25,6 +25,7 @@ export class Office {
   constructor(
     {
       beside,
+      env: ownEnv = new VirtualEnv(),
       limits = {},
       system = {},
       afterBurial = "pass",
@@ -34,6 +35,7 @@ export class Office {
     }: {
       /** Another node, whose store and clock this one shares. */
       readonly beside?: Office;
+      readonly env?: VirtualEnv;
       readonly limits?: Partial<RelayLimits>;
       readonly system?: Partial<SystemLimits>;
       readonly afterBurial?: "pass" | "park";
@@ -42,7 +44,7 @@ export class Office {
       readonly outsideLimits?: Partial<OutsideLimits>;
     } = {},
   ) {
-    this.env = beside?.env ?? new VirtualEnv();
+    this.env = beside?.env ?? ownEnv;
     const { env } = this;
     this.memory = beside?.memory ?? new MemoryStore(env);
     this.store = new FaultyStore(this.memory);

@@ -54,6 +54,7 @@ export class RawSink implements AsyncDisposable {
   connections = 0;
   readonly #listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
   readonly #ended: Promise<void>;
+  #isClosed = false;
   readonly #open = new Set<Deno.Conn>();
 
   constructor(serve: (connection: Deno.Conn) => Promise<void>) {
@@ -65,8 +66,10 @@ export class RawSink implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#listener.close();
-    for (const connection of this.#open) connection.close();
+    for (const connection of this.#open) closed(connection);
     await this.#ended;
   }
 
@@ -78,7 +81,7 @@ export class RawSink implements AsyncDisposable {
         this.#open.add(connection);
         const ended = serve(connection).catch(() => {/* the other side went away */}).finally(
           () => {
-            if (this.#open.delete(connection)) connection.close();
+            if (this.#open.delete(connection)) closed(connection);
           },
         );
         served.push(ended);
@@ -86,5 +89,14 @@ export class RawSink implements AsyncDisposable {
     } finally {
       await Promise.all(served);
     }
+  }
+}
+
+/** Whoever served it may have done so before. */
+function closed(connection: Deno.Conn): void {
+  try {
+    connection.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BadResource)) throw error;
   }
 }
