@@ -14,6 +14,8 @@ import { isAddress } from "./addresses.ts";
 import { type Destination, portOf } from "./destination.ts";
 
 export const ANSWER_BYTES_MAX = 65_536;
+/** Answers like "100 Continue" before the one that counts. */
+const INTERIM_MAX = 10;
 
 export interface Posting {
   readonly destination: Destination;
@@ -70,6 +72,17 @@ function exchange(
       sent.destroy();
     };
     signal.addEventListener("abort", isAborted, { once: true });
+    // Whoever answers without an end, in a way that is none, would keep this side reading.
+    let interim = 0;
+    const refuse = (reason: string) => {
+      reject(new Error(reason));
+      signal.removeEventListener("abort", isAborted);
+      sent.destroy();
+    };
+    sent.on("information", () => {
+      if (++interim > INTERIM_MAX) refuse("It sent too many interim answers");
+    });
+    sent.on("upgrade", () => refuse("It answered 101: nothing was to be switched"));
     sent.on("response", (answer) => {
       read(answer).then(resolve, reject).finally(() => {
         signal.removeEventListener("abort", isAborted);

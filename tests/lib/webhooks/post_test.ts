@@ -115,12 +115,22 @@ Deno.test("an answer that drips, or never comes, ends with the deadline", async 
   }
 });
 
+Deno.test("of interim answers there may be some, and not a flood", async () => {
+  const continued = "HTTP/1.1 100 Continue\r\n\r\n";
+  const end = "HTTP/1.1 204 No Content\r\n\r\n";
+  await using polite = answering((connection) => say(connection, continued.repeat(3) + end));
+  assert.equal((await posted(`http://name.test:${polite.port}/`)).status, 204);
+  await using flood = answering((connection) => say(connection, continued.repeat(1_000) + end));
+  await assert.rejects(posted(`http://name.test:${flood.port}/`), /too many interim answers/);
+});
+
 Deno.test("an answer that breaks off, or is none, is a failure", async () => {
   const answers = [
     "",
     "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nx",
     "SSH-2.0-OpenSSH_9.2\r\n",
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nx",
     `HTTP/1.1 200 OK\r\n${"X-Long: y\r\n".repeat(20_000)}\r\n`,
   ];
   for (const answer of answers) {
