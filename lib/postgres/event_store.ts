@@ -9,6 +9,7 @@ import type { Address } from "../runtime/envelope.ts";
 import {
   type Commit,
   type CommitOutcome,
+  type FeedCursor,
   type FeedPage,
   type FeedQuery,
   isWriting,
@@ -320,8 +321,11 @@ function commitOutcome({ outcome, replies, gone, transaction }: CommitRow): Comm
  * A page of everything recorded, in the order of `(transaction, position)`, up to the oldest
  * transaction still running: whatever commits from now on comes behind it.
  */
-export async function readFeed(db: Kysely<Tables>, query: FeedQuery): Promise<FeedPage> {
-  const { after, limit, kind, types, from, to } = query;
+export async function readFeed(
+  db: Kysely<Tables>,
+  query: FeedQuery & { readonly until?: FeedCursor },
+): Promise<FeedPage> {
+  const { after, until, limit, kind, types, from, to } = query;
   // One statement: the horizon and the events must be of the same snapshot. The kind is compared in a
   // form that no index has: through that of the addresses, Postgres would read every event of
   // the kind for each page (85 ms of 46,000 events, where 6 ms do).
@@ -336,6 +340,10 @@ export async function readFeed(db: Kysely<Tables>, query: FeedQuery): Promise<Fe
       where (event.transaction, event.position)
           > (${after.transaction}::text::xid8, ${after.position}::bigint)
         and event.transaction < horizon.through
+        ${
+    until === undefined ? sql`` : sql`and (event.transaction, event.position)
+          <= (${until.transaction}::text::xid8, ${until.position}::text::bigint)`
+  }
         ${kind === undefined ? sql`` : sql`and event.kind || '' = any(${[kind].flat()}::text[])`}
         ${types === undefined ? sql`` : sql`and event.type = any(${types}::text[])`}
         ${from === undefined ? sql`` : sql`and event.at >= ${new Date(from)}`}

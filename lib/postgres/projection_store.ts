@@ -3,7 +3,13 @@
  *
  * @module
  */
-import { type Kysely, type QueryExecutorProvider, type RawBuilder, sql } from "kysely";
+import {
+  type Kysely,
+  type QueryExecutorProvider,
+  type RawBuilder,
+  sql,
+  type Transaction,
+} from "kysely";
 import {
   type Advance,
   type Projection,
@@ -33,16 +39,38 @@ export class PostgresProjectionStore implements ProjectionStore<QueryExecutorPro
         await moveCheckpoint(transaction, projection.name, endOf(through), through);
         return { events: 0, through };
       }
-      const page = await applyPage(transaction, projection, checkpoint ?? feedStart, limit);
-      const { events, cursor, through, isPassing } = page;
-      const idleMax = isPassing ? PASSING_TRANSACTIONS_MAX : IDLE_TRANSACTIONS_MAX;
+      const after = checkpoint ?? feedStart;
+      const only = await projection.only?.(transaction);
+      if (only !== undefined) return await this.#passOver(transaction, projection, only, after);
+      const { events, cursor, through } = await applyPage(transaction, projection, after, limit);
       // An idle projection mostly writes nothing: its horizon moves with every commit of others,
       // and whoever waits for a write of its kind finds it at that write.
-      if (events > 0 || isBehind(checkpoint) || isOlder(checkpoint, through, idleMax)) {
+      if (events > 0 || isBehind(checkpoint) || isFarBehind(checkpoint, through)) {
         await moveCheckpoint(transaction, projection.name, cursor, through);
       }
       return { events, through };
     });
+  }
+
+  /** To the next event of the one kind that matters, or past all that there is. */
+  async #passOver(
+    transaction: Transaction<Tables>,
+    projection: Projection<QueryExecutorProvider>,
+    kind: string,
+    after: FeedCursor,
+  ): Promise<Advance> {
+    const { until, ...stretch } = await stretchAfter(transaction, after);
+    // Nothing is written either where nothing has happened.
+    if (until === undefined) return { events: 0, through: stretch.through };
+    const { events, through } = await readFeed(transaction, { after, until, kind, limit: 1 });
+    const [event] = events;
+    if (event === undefined) {
+      await moveCheckpoint(transaction, projection.name, until, stretch.through);
+      return { events: 0, through: stretch.through };
+    }
+    await projection.apply(transaction, events);
+    await moveCheckpoint(transaction, projection.name, event.cursor, through);
+    return { events: 1, through };
   }
 
   async through(projection: string): Promise<string> {
@@ -56,8 +84,6 @@ export interface AppliedPage {
   /** Where the next page begins. */
   readonly cursor: FeedCursor;
   readonly through: string;
-  /** Events before the next that matters were passed over. */
-  readonly isPassing: boolean;
 }
 
 /** Has the projection apply at most `limit` events that come after that place. */
@@ -72,12 +98,11 @@ export async function applyPage(
   const { events, through } = await readFeed(transaction, { after, ...query });
   if (events.length > 0) await projection.apply(transaction, events);
   const { cursor } = events.at(-1) ?? { cursor: after };
-  const isFull = events.length === query.limit;
+  const isFull = events.length === limit;
   return {
     events: events.length,
     cursor: isFull ? cursor : later(cursor, endOf(through)),
     through,
-    isPassing: only !== undefined,
   };
 }
 
@@ -108,12 +133,58 @@ function isBehind(checkpoint: Checkpoint | undefined): boolean {
 
 /** So many transactions of others, and a projection notes that none of them was for it. */
 const IDLE_TRANSACTIONS_MAX = 1_000n;
-/** One that passes over events, which may be many to a transaction, notes it sooner. */
-const PASSING_TRANSACTIONS_MAX = 20n;
 
 /** Every poll reads from the checkpoint on: it must not stay too far behind. */
-function isOlder(checkpoint: Checkpoint | undefined, through: string, byMax: bigint): boolean {
-  return BigInt(through) - BigInt(checkpoint?.transaction ?? 0) > byMax;
+function isFarBehind(checkpoint: Checkpoint | undefined, through: string): boolean {
+  return BigInt(through) - BigInt(checkpoint?.transaction ?? 0) > IDLE_TRANSACTIONS_MAX;
+}
+
+/** So many at most are passed over at once, for a statement has its time. */
+const PASS_MAX = 100_000;
+
+interface Stretch {
+  /** Of its last event; undefined if there is none. */
+  readonly until: FeedCursor | undefined;
+  /** It is complete through this transaction. */
+  readonly through: string;
+}
+
+/** What is recorded next, of whatever kind, up to {@linkcode PASS_MAX} events. */
+async function stretchAfter(
+  db: Kysely<Tables>,
+  { transaction, position }: FeedCursor,
+): Promise<Stretch> {
+  const { rows } = await sql<StretchRow>`
+    select horizon.xmin::text as horizon, last.count::float8 as count,
+      last.transaction::text as transaction, last.position::text as position
+    from (select pg_snapshot_xmin(pg_current_snapshot()) as xmin) horizon
+    left join lateral (
+      select count(*) over () as count, next.transaction, next.position from (
+        select event.transaction, event.position from event
+        where (event.transaction, event.position)
+            > (${transaction}::text::xid8, ${position}::text::bigint)
+          and event.transaction < horizon.xmin
+        order by event.transaction, event.position
+        limit ${PASS_MAX}
+      ) next
+      order by next.transaction desc, next.position desc
+      limit 1
+    ) last on true`.execute(db);
+  const last = rows[0]!;
+  if (last.count === null) return { until: undefined, through: before(last.horizon) };
+  const { transaction: end, position: place } = last;
+  const through = before(last.count < PASS_MAX ? last.horizon : end);
+  return { until: { transaction: end, position: place }, through };
+}
+
+interface StretchRow extends FeedCursor {
+  readonly horizon: string;
+  /** Null, like the place, where there is nothing. */
+  readonly count: number | null;
+}
+
+function before(transaction: string): string {
+  return String(BigInt(transaction) - 1n);
 }
 
 /** Held to the end of the transaction, so it also works where a pooler shares sessions out. */

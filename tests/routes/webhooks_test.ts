@@ -489,3 +489,17 @@ Deno.test("an endpoint that failed for all attempts is disabled, and all that wa
   assert.equal(sink.at("/ok").length, 0);
   assert.equal((await owner.get(`/webhooks/${id}`)).body.disabledBecause, "failing");
 });
+
+Deno.test("a list shows a write that led to no event, also where nobody listens", async () => {
+  await using api = new Api(unheard, {
+    consistencyWaitMs: 5_000,
+    webhooks: { resolve: () => Promise.resolve(["1.1.1.1"]) },
+  });
+  const owner = api.as("olga", "organizer");
+  const { id } = await endpoint(owner, "https://a.example/");
+  await owner.post(`/webhooks/${id}/disable`);
+  const again = await owner.post(`/webhooks/${id}/disable`, undefined, { "Idempotency-Key": "k" });
+  assert.equal(again.body.version, 2);
+  const [listed] = await itemsOf(owner, "/webhooks", since(again));
+  assert.equal(listed.status, "disabled");
+});
