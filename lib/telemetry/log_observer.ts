@@ -19,6 +19,7 @@ type EventOf<Type extends RuntimeEvent["type"]> = Extract<RuntimeEvent, { readon
  */
 export function logObserver(log: Log): Observe {
   const troubles = new Troubles(log);
+  const failures = new Tally();
   return (event) => {
     troubles.note(event);
     switch (event.type) {
@@ -47,17 +48,20 @@ export function logObserver(log: Log): Observe {
         return log("warn", "message not handled", withoutType(event));
       case "job":
         return log(levelOfJob(event), `job ${event.outcome}`, () => jobFields(event));
-      case "given-up":
-        return log(event.because === "shutdown" ? "warn" : "error", "subscriber gave up", {
-          ...withoutType(event),
-        });
-      case "handling-failed":
+      case "given-up": {
+        // Each names what is lost; but what finds no room comes by the thousand.
+        const times = failures.count(`${event.subscriber} ${event.because}`);
+        if (event.because !== "attempts" && !isDoubling(times)) return;
+        const level = event.because === "shutdown" ? "warn" : "error";
+        return log(level, "subscriber gave up", { ...withoutType(event), times });
+      }
+      case "handling-failed": {
         // Of a durable subscriber its projector tells, at the beginning and at the end.
-        return log(
-          event.mode === "durable" ? "debug" : "warn",
-          "subscriber failed",
-          () => withoutType(event),
-        );
+        if (event.mode === "durable") return;
+        const times = failures.count(event.subscriber);
+        if (!isDoubling(times)) return;
+        return log("warn", "subscriber failed", { ...withoutType(event), times });
+      }
       case "rebuilt":
         return log("info", "projection rebuilt", withoutType(event));
       case "rebuild-failed": {
@@ -118,6 +122,21 @@ function withoutType(event: RuntimeEvent): Readonly<Record<string, unknown>> {
 
 function levelOf(error: unknown): LogLevel {
   return error instanceof TransientFault ? "warn" : "error";
+}
+
+class Tally {
+  readonly #counts = new Map<string, number>();
+
+  count(name: string): number {
+    const count = (this.#counts.get(name) ?? 0) + 1;
+    this.#counts.set(name, count);
+    return count;
+  }
+}
+
+/** Of what may happen at every turn, the first, the second, the fourth and so on are told. */
+function isDoubling(times: number): boolean {
+  return (times & (times - 1)) === 0;
 }
 
 /** What goes wrong again and again until it is over, told at both ends only. */

@@ -61,14 +61,15 @@ Deno.test("while the projection in use has a page in hand, the exchange waits or
     }),
   };
   await events.commit([commitOf("live_event", "a", { events: [event] })]);
-  const applied = Promise.withResolvers<void>();
+  const read = Promise.withResolvers<void>();
   const goOn = Promise.withResolvers<void>();
+  // It has read its page, and has not touched a table yet.
   const slow = {
     ...projection,
     async apply(...page: Parameters<typeof projection.apply>) {
-      await projection.apply(...page);
-      applied.resolve();
+      read.resolve();
       await goOn.promise;
+      await projection.apply(...page);
     },
   };
   const live = new PostgresProjectionStore(database.db);
@@ -76,7 +77,7 @@ Deno.test("while the projection in use has a page in hand, the exchange waits or
     // What runs elsewhere on the server may hold the feed back.
     while ((await live.advance(slow, 10))?.events !== 1);
   })();
-  await applied.promise;
+  await read.promise;
   assert.equal((await rebuilds.swap(projection, attempt, 10)).is, "busy");
   goOn.resolve();
   await advancing;

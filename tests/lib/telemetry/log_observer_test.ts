@@ -151,6 +151,10 @@ Deno.test("a subscriber that fails in a turn is a warning, and an error once it 
     ),
     ["warn: subscriber failed", "error: subscriber gave up", "warn: subscriber gave up"],
   );
+  const often = (event: RuntimeEvent) => told(...Array.from({ length: 100 }, () => event)).length;
+  assert.equal(often({ ...failing, mode: "synchronous" }), 7, "told ever less often");
+  assert.equal(often({ ...given, because: "room" }), 7);
+  assert.equal(often({ ...given, because: "attempts" }), 100, "each is lost, and named");
 });
 
 Deno.test("a mailbox under pressure is told once, until a turn passes without a refusal", () => {
