@@ -32,6 +32,7 @@ export interface Sizes {
   readonly delayed: number;
   readonly messagesFew: number;
   readonly messagesMany: number;
+  readonly jobs: number;
 }
 
 export const fullSizes: Sizes = {
@@ -47,6 +48,7 @@ export const fullSizes: Sizes = {
   delayed: 1_000_000,
   messagesFew: 50_000,
   messagesMany: 1_000_000,
+  jobs: 20_000,
 };
 
 export const quickSizes: Sizes = {
@@ -62,6 +64,7 @@ export const quickSizes: Sizes = {
   delayed: 100_000,
   messagesFew: 50_000,
   messagesMany: 100_000,
+  jobs: 5_000,
 };
 
 export interface Bench {
@@ -181,4 +184,10 @@ export class Arena implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.#closing.disposeAsync();
   }
+}
+
+/** Nobody always goes first, or always after the same neighbour's leftovers. */
+export function rotated<T>(all: readonly T[], round: number): T[] {
+  const from = round % all.length;
+  return [...all.slice(from), ...all.slice(0, from)];
 }

@@ -5,7 +5,8 @@
  *
  * `--only` keeps the figures whose name contains the text, `--quick` shrinks everything, `--people`
  * posts with a token per person instead of the organizer's. Server Postgres is the one at
- * `DATABASE_URL`; databases are made and dropped in it.
+ * `DATABASE_URL`; databases are made and dropped in it. Jobs need npm, and for BullMQ a Redis at
+ * `REDIS_URL`.
  *
  * @module
  */
@@ -183,7 +184,7 @@ async function main(args: string[]): Promise<number> {
   const results = await measureAll(options, wanted, adminUrl);
   const findings = wanted.flatMap((figure) => findingOf(figure, results.samples) ?? []);
   console.log(`\n${samplesTable(results.samples)}`);
-  console.log(`\n${findingsTable(findings)}`);
+  if (findings.length > 0) console.log(`\n${findingsTable(findings)}`);
   const cpu = results.loadCpuMicros;
   if (cpu.length > 0) {
     const mean = cpu.reduce((sum, micros) => sum + micros, 0) / cpu.length;

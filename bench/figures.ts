@@ -14,10 +14,22 @@ export type ContestantName =
   | "single-statement"
   | "bare"
   | "insert"
-  | "few";
+  | "few"
+  | "graphile-worker"
+  | "graphile-worker defaults"
+  | "pg-boss"
+  | "bullmq";
 
 /** Measured together, on servers of their own. */
-export type Group = "rush" | "spread" | "reads" | "latency" | "messages" | "memory" | "start";
+export type Group =
+  | "rush"
+  | "spread"
+  | "reads"
+  | "latency"
+  | "messages"
+  | "jobs"
+  | "memory"
+  | "start";
 
 export const groups: readonly Group[] = [
   "rush",
@@ -25,6 +37,7 @@ export const groups: readonly Group[] = [
   "reads",
   "latency",
   "messages",
+  "jobs",
   "memory",
   "start",
 ];
@@ -120,6 +133,13 @@ export const figures: readonly Figure[] = [
     atMost: 1,
     store: "postgres",
   },
+  jobsRatio("jobs drained", "graphile-worker", 0.8),
+  jobsRatio("jobs drained", "graphile-worker defaults", 5),
+  jobsRatio("jobs drained", "pg-boss", 1),
+  jobsRatio("jobs drained", "bullmq", 1.5),
+  // Against the better of the two.
+  jobsRatio("jobs enqueued", "graphile-worker", 0.8),
+  jobsRatio("jobs enqueued", "pg-boss", 0.8),
   { group: "memory", workload: "100,000 activated", metric: "residentMb", atMost: 400 },
   // A heap breathes by tens of megabytes; what must not happen is growth with what was touched.
   { group: "memory", workload: "a million touched, cap 50,000", metric: "growthMb", atMost: 64 },
@@ -144,8 +164,14 @@ function ratio(group: Group, workload: string, against: ContestantName, atLeast:
   };
 }
 
-export function nameOf({ workload, metric, against }: Figure): string {
-  const unit = metric === "perSecond" ? "commands/s" : metric;
+/** All of them need a Postgres server, or are compared with what does. */
+function jobsRatio(workload: string, against: ContestantName, atLeast: number): Figure {
+  return { group: "jobs", workload, metric: "perSecond", against, atLeast, store: "postgres" };
+}
+
+export function nameOf({ group, workload, metric, against }: Figure): string {
+  const counted = group === "jobs" ? "jobs/s" : "commands/s";
+  const unit = metric === "perSecond" ? counted : metric;
   return `${workload}: ${unit}${against ? ` / ${against}` : ""}`;
 }
 

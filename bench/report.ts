@@ -30,9 +30,21 @@ export function samplesTable(samples: readonly Sample[]): string {
       const values = of.flatMap((sample) => sample.values[metric] ?? []);
       return `${rounded(medianOf(values))} ${units[metric]}`;
     });
-    return [workload, contestant, medians.join("   ")];
+    return [workload, contestant, medians.join("   "), ratioToReal(samples, of)];
   });
-  return table(["workload", "contestant", "median"], rows);
+  return table(["workload", "contestant", "median", "real / it"], rows);
+}
+
+/** How many times its rate the real one reached, as the median of what the rounds say. */
+function ratioToReal(samples: readonly Sample[], of: readonly Sample[]): string {
+  const ratios = of.filter(({ contestant }) => contestant !== "real").flatMap((sample) => {
+    const real = samples.find(({ workload, contestant, round }) =>
+      workload === sample.workload && contestant === "real" && round === sample.round
+    );
+    const [reached, base] = [real?.values.perSecond, sample.values.perSecond];
+    return reached === undefined || base === undefined ? [] : [reached / base];
+  });
+  return ratios.length === 0 ? "" : rounded(medianOf(ratios));
 }
 
 export function findingsTable(findings: readonly Finding[]): string {

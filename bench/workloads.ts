@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { Arena, type Bench } from "./arena.ts";
+import { Arena, type Bench, rotated } from "./arena.ts";
 import { type Contestant, createRealEvents } from "./contestants.ts";
 import { faultsInRush } from "./exactness.ts";
 import type { ContestantName, Group, Sample } from "./figures.ts";
 import { insertOneByOne } from "./insert_baseline.ts";
+import { jobs } from "./jobs.ts";
 import type { LoadPlan, LoadReport } from "./load_generator.ts";
 import { MessageBench } from "./messages.ts";
 import { figuresOf, settle } from "./processes.ts";
@@ -32,6 +33,7 @@ export const workloads: Readonly<Record<Group, (bench: Bench) => Promise<void>>>
   reads,
   latency,
   messages,
+  jobs,
   memory,
   start,
 };
@@ -257,12 +259,6 @@ async function start(bench: Bench): Promise<void> {
 /** Round 0 warms everybody up and is not told. */
 async function inRounds(bench: Bench, run: (round: number) => Promise<void>): Promise<void> {
   for (let round = 0; round <= bench.sizes.rounds; round++) await run(round);
-}
-
-/** Nobody always goes first, or always after the same neighbour's leftovers. */
-function rotated<T>(all: readonly T[], round: number): T[] {
-  const from = round % all.length;
-  return [...all.slice(from), ...all.slice(0, from)];
 }
 
 function registrations(
