@@ -2,7 +2,8 @@
  * BullMQ, on the Redis of `REDIS_URL`, with all keys under `REDIS_PREFIX`.
  *
  * A completion is as durable as that Redis makes it; without an append-only file, not at all.
- * Node 22 is its fastest runtime: 24,500 jobs/s, Node 26 24,000, Node 24 23,200, Deno 22,500.
+ * It runs on Node 22: 24,500 jobs/s, as Node 26 with 24,000; Node 24 23,200, Deno 22,500 (21,200 to
+ * 23,000), medians of 6 interleaved runs.
  *
  * @module
  */
@@ -11,10 +12,12 @@ import process from "node:process";
 import { Queue, Worker } from "bullmq";
 import { Countdown, inBatches, type JobQueue, runContestant, settingsFrom } from "./measured.ts";
 
-// Found by trial on 2 cores, the best of 3 in thousands of jobs/s, as others were at work. Drained by
-// one worker with a concurrency of 50, 100, 500: 23, 21, 20; by two with 50, 100, 250: 22, 26, 21; by
-// four with 50, 100: 13, 18; by eight with 25: 22. Added by one caller in batches of 1,000, 5,000:
-// 34, 32; by two in batches of 500, 1,000: 51, 50; by four in batches of 1,000: 50.
+// Two workers with a concurrency of 100 drained 24,500 jobs/s (23,600 to 25,800 in 6 runs) on 2
+// cores otherwise idle. Others were tried only while the machine was busy, where differences drown:
+// in 5 interleaved runs, in thousands of jobs/s, one worker with 50, 100, 300: 7.2, 6.7, 8.7; two
+// with 50, 100: 8.3, 7.5; four with 50: 8.0, each from about 5 to 11. Nobody came out ahead, so
+// these stay. Added by two callers in batches of 500, ~51 at best, by four in batches of 1,000 48,
+// by one in batches of 1,000 34 at best.
 const settings = settingsFrom({
   batch: 500,
   atOnce: 2,

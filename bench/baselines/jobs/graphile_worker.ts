@@ -1,8 +1,9 @@
 /**
  * graphile-worker: as it comes with the argument `defaults`, otherwise with its batch options.
  *
- * Node 22 is its fastest runtime: 43,900 jobs/s, Node 24 42,700, Node 26 40,500, Deno 38,900, each
- * with the settings that its authors publish (24 concurrent jobs, a local queue of 500).
+ * It runs on Node 22, where it was fastest, by little: 43,900 jobs/s (29,700 to 45,600), Node 24
+ * 42,700, Node 26 40,500, Deno 38,900 (26,200 to 43,900), medians of 6 interleaved runs with the
+ * settings that its authors publish (24 concurrent jobs, a local queue of 500).
  *
  * @module
  */
@@ -13,13 +14,14 @@ import { Logger, makeWorkerUtils, run } from "graphile-worker";
 import pg from "pg";
 import { Countdown, inBatches, type JobQueue, runContestant, settingsFrom } from "./measured.ts";
 
-// Found by trial on 2 cores with nothing else running, medians of 3 to 6 in thousands of jobs/s.
-// Drained by one pool of 24 with a local queue of 250, 500, 1,000, 2,000, 5,000, 20,000: 35, 44, 48,
-// 57, 59, 43. A pool fetches only once its local queue is empty, so two take turns: two with 500,
-// 1,000, 2,000: 55, 66, 63; three with 1,000, 2,000: 65, 67; four with 500: 53. Concurrency matters
-// little: 5, 10, 24 in two pools with 1,000: 59, 66, 66; nor does it to wait 5 or 20 ms for
-// completions. Added in batches of 1,000, 5,000, 20,000 by one caller: 77, 76, 75; by two callers
-// in batches of 1,000, 2,000, 5,000, 10,000: 98, 109, 107, 91; by three and four: 105, 83.
+// Found by trial on 2 cores, medians of 3 interleaved runs in thousands of jobs/s; ~ where others
+// were at work meanwhile and one of the three fell by a fifth to a half. Drained by one pool of 24
+// with a local queue of 250, 500, 1,000, 2,000, 5,000, 20,000: 35, 44, 48, 57, 59, ~43. A pool
+// fetches only once its local queue is empty, so two take turns: two with 500, 1,000, 2,000: 55,
+// 66, ~63; three with 1,000, 2,000: 65, 67; four with 500: ~53. Concurrency matters little: 5, 10,
+// 24 in two pools with 1,000: ~59, 66, 66; nor does it matter to wait 5 or 20 ms for completions.
+// Added by one caller in batches of 1,000, 5,000, 20,000: 77, 76, 75; by two in batches of 2,000,
+// 5,000, 10,000: 109, 107, 91; by three and four in batches of 5,000: 105, 83.
 const settings = settingsFrom({
   batch: 5_000,
   atOnce: 2,
