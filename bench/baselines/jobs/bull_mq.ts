@@ -15,7 +15,7 @@ import { Countdown, inBatches, type JobQueue, runContestant, settingsFrom } from
 // Two workers with a concurrency of 100 drained 24,500 jobs/s (23,600 to 25,800 in 6 runs) on 2
 // cores otherwise idle. Others were tried only while the machine was busy, where differences drown:
 // in 5 interleaved runs, in thousands of jobs/s, one worker with 50, 100, 300: 7.2, 6.7, 8.7; two
-// with 50, 100: 8.3, 7.5; four with 50: 8.0, each from about 5 to 11. Nobody came out ahead, so
+// with 50, 100: 8.3, 7.5; four with 50: 8.0, each from about 4 to 13. Nobody came out ahead, so
 // these stay. Added by two callers in batches of 500, ~51 at best, by four in batches of 1,000 48,
 // by one in batches of 1,000 34 at best.
 const settings = settingsFrom({
