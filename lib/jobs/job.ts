@@ -88,6 +88,12 @@ export type JobReport =
     | { readonly outcome: "cancelled" }
   );
 
+/** What has to be known of a job to enqueue it. */
+export type Enqueued<Payload> = Pick<
+  JobDefinition<Payload>,
+  "type" | "queue" | "payload" | "schema" | "priority"
+>;
+
 export interface EnqueueOptions {
   /** Not before so long after the decision. */
   readonly delayMs?: number;
@@ -112,7 +118,7 @@ export class PayloadTooLarge extends Error {
  * @throws what the payload's parser throws; {@linkcode PayloadTooLarge}.
  */
 export function enqueue<Payload>(
-  job: JobDefinition<Payload>,
+  job: Enqueued<Payload>,
   payload: NoInfer<Payload>,
   { delayMs = 0, priority = job.priority, uniqueKey, concurrencyKey, ...rest }: EnqueueOptions = {},
 ): Message & { readonly job: JobTraits } {
