@@ -229,6 +229,8 @@ export class JobWorker extends Worker {
   }
 
   async #run(job: RunningJob, binding: JobBinding | undefined): Promise<void> {
+    // What fails at once must not end before those that began with it have begun.
+    await null;
     try {
       if (binding === undefined) throw new Error(`Nothing here does jobs of type ${job.type}`);
       if (job.isWornOut) {

@@ -104,6 +104,7 @@ export class MemoryOutbox implements Outbox, DeadLetters {
     await null;
     const now = this.#env.now();
     return lanes.flatMap((address) => {
+      if (address.kind === JOB_KIND) return [];
       const text = addressText(address);
       const known = this.#lanes.get(text);
       const isFree = known === undefined || known.token === token ||

@@ -7,6 +7,7 @@
  * @module
  */
 import { type Kysely, type QueryExecutorProvider, sql } from "kysely";
+import { JOB_KIND } from "../jobs/job.ts";
 import { type Address, addressText, type Principal } from "../runtime/envelope.ts";
 import type {
   Burial,
@@ -62,9 +63,11 @@ export class PostgresOutbox implements Outbox {
   }
 
   async claim(
-    lanes: readonly Address[],
+    asked: readonly Address[],
     { token, leaseMs, limit }: Claim,
   ): Promise<readonly ClaimedLane[]> {
+    const lanes = asked.filter(({ kind }) => kind !== JOB_KIND);
+    if (lanes.length === 0) return [];
     const { rows } = await sql<ClaimRow>`
       with claimed as (
         insert into lane as l (kind, key, token, lease_until, next_at, attempts)

@@ -106,7 +106,8 @@ export interface Outbox {
   /**
    * Takes those of the lanes that nobody has, and that are neither paused nor parked, for `leaseMs` by
    * the store's own clock, with at most `limit` messages of each. Repeated under one token it takes
-   * again what it took before: its answer may have got lost.
+   * again what it took before: its answer may have got lost. Jobs are not claimed so, wherever they
+   * lie: workers take them.
    */
   claim(lanes: readonly Address[], claim: Claim): Promise<readonly ClaimedLane[]>;
 

@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { JOB_KIND } from "../../lib/jobs/job.ts";
 import type { Address } from "../../lib/runtime/envelope.ts";
 import type { ClaimedLane, DeadLetters, DueCursor, Outbox } from "../../lib/runtime/outbox.ts";
 import type { Commit, NewMessage, Store } from "../../lib/runtime/store.ts";
@@ -122,6 +123,15 @@ const contract: Record<string, OutboxTest> = {
     const byKey = new Map(lanes.map((lane) => [lane.address.key, notesIn(lane)]));
     assert.deepEqual(byKey.get("a"), ["1", "2", "3", "4"]);
     assert.deepEqual(byKey.get("b"), ["1", "2", "3"]);
+  },
+
+  "a job that is told is no message for a relay to bring": async ({ store, outbox }, kind) => {
+    const [queue, actor] = [{ kind: JOB_KIND, key: kind }, { kind, key: "a" }];
+    const job = messageTo(queue, "work", { job: { priority: 5 } });
+    await told(store, kind, job, messageTo(actor, "1"));
+    const lanes = await outbox.claim([queue, actor], whole);
+    assert.deepEqual(lanes.map(({ address }) => address), [actor]);
+    assert.deepEqual(await outbox.claim([queue], whole), []);
   },
 
   "a commit that is not applied tells nothing": async ({ store, outbox }, kind) => {
