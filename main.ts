@@ -26,6 +26,7 @@ import type { CallerEnv } from "./lib/http/caller.ts";
 import { type BodyParser, bodyParser } from "./lib/http/parsed.ts";
 import { openTokenKey } from "./lib/http/token_key.ts";
 import { mintToken, type TokenOptions, TokenVerifier } from "./lib/http/tokens.ts";
+import * as Flow from "./lib/jobs/flow/aggregate.ts";
 import type { JobBinding } from "./lib/jobs/job_worker.ts";
 import { JobWorkers } from "./lib/jobs/job_workers.ts";
 import { DataDirectoryInUse } from "./lib/postgres/data_lock.ts";
@@ -37,6 +38,7 @@ import {
 } from "./lib/postgres/database.ts";
 import { PostgresDeadLetters } from "./lib/postgres/dead_letters.ts";
 import { PostgresEventStore } from "./lib/postgres/event_store.ts";
+import { flowProjection, PostgresFlowListing } from "./lib/postgres/flow_listing.ts";
 import { migrateToLatest, pendingMigrations, UnknownMigrations } from "./lib/postgres/migrate.ts";
 import { PostgresJobQueue } from "./lib/postgres/job_queue.ts";
 import { PostgresOutbox, tellWithin } from "./lib/postgres/outbox.ts";
@@ -121,10 +123,12 @@ export async function startService(
   );
   system.host(LiveEvent);
   system.host(WebhookEndpoint);
+  system.host(Flow);
   const outbox = new PostgresOutbox(database);
   const { allowedHosts } = config.webhooks;
   const webhooks = webhooksOn({ database, system, outbox, env, allowedHosts });
   const webhookProjector = bus.follow(webhooks.projection);
+  const flowProjector = bus.follow(flowProjection);
   const outside = [webhooks.target];
   const relay = starting.use(new OutboxRelay({ outbox, system, env, observe, outside }));
   const jobs = new PostgresJobQueue(database);
@@ -143,6 +147,8 @@ export async function startService(
     deadLetters: new PostgresDeadLetters(database.db),
     jobs,
     jobDefinitions: bindings.map(({ job }) => job),
+    flows: new PostgresFlowListing(database.db),
+    flowListing: flowProjector,
     env,
     rebuilder: starting.use(rebuilderOf(database, observe)),
     parseBody,
@@ -210,7 +216,13 @@ function rebuilderOf(
   limits: Partial<RebuildLimits> = {},
 ): Rebuilder<QueryExecutorProvider> {
   const store = new PostgresRebuildStore(database);
-  return new Rebuilder({ projections: [projection], store, env: systemEnv, observe, limits });
+  return new Rebuilder({
+    projections: [projection, flowProjection],
+    store,
+    env: systemEnv,
+    observe,
+    limits,
+  });
 }
 
 function listen(

@@ -6,6 +6,7 @@ import * as outbox from "./0003_outbox.ts";
 import * as jobs from "./0004_jobs.ts";
 import * as offers from "./0005_offers.ts";
 import * as webhooks from "./0006_webhooks.ts";
+import * as flows from "./0007_flows.ts";
 import * as projectionRebuild from "./0009_projection_rebuild.ts";
 
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -15,5 +16,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0004_jobs": jobs,
   "0005_offers": offers,
   "0006_webhooks": webhooks,
+  "0007_flows": flows,
   "0009_projection_rebuild": projectionRebuild,
 };

@@ -9,6 +9,7 @@ import { authenticated, type AuthenticationOptions, type CallerEnv } from "../li
 import { problemForError, problemForUnrouted, type ReportBug } from "../lib/http/problem.ts";
 import { routed } from "../lib/http/routed.ts";
 import { type DeadLetterOptions, deadLetters } from "./dead_letters.ts";
+import { type FlowOptions, flows } from "./flows.ts";
 import { type JobOptions, jobs } from "./jobs.ts";
 import { health, type Readiness } from "./health.ts";
 import { type LiveEventOptions, liveEvents } from "./live_events.ts";
@@ -16,7 +17,7 @@ import { type ProjectionOptions, projections } from "./projections.ts";
 import { type WebhookOptions, webhooks } from "./webhooks.ts";
 
 export interface AppOptions
-  extends LiveEventOptions, JobOptions, WebhookOptions, ProjectionOptions {
+  extends LiveEventOptions, JobOptions, FlowOptions, WebhookOptions, ProjectionOptions {
   readonly deadLetters: DeadLetterOptions["deadLetters"];
   readonly env: Pick<Env, "now" | "uuid">;
   readonly authentication: AuthenticationOptions;
@@ -38,6 +39,7 @@ export function app(options: AppOptions): Hono<CallerEnv> {
   root.route("/api/v1", liveEvents(options));
   root.route("/api/v1/dead-letters", deadLetters(options));
   root.route("/api/v1/jobs", jobs(options));
+  root.route("/api/v1/flows", flows(options));
   root.route("/api/v1/webhooks", webhooks(options));
   root.route("/api/v1/projections", projections(options));
   return root;

@@ -48,15 +48,18 @@ const CANCELLED_KEEP_MS = 24 * 3_600_000;
 const key = text({ min: 1, max: 200 });
 const queue = text({ min: 1, max: 100 });
 
-const NewJob = z.strictObject({
-  type: text({ min: 1, max: 100 }),
-  payload: Keepable,
+/** What is wanted done. */
+export const wanted = { type: text({ min: 1, max: 100 }), payload: Keepable };
+
+/** How and when it is to be done. */
+export const chosen = {
   delayMs: z.int().min(0).max(DELAY_MOST_MS).exactOptional(),
   priority: z.int().min(0).max(PRIORITY_MOST).exactOptional(),
   attemptsMax: z.int().min(1).max(ATTEMPTS_MOST).exactOptional(),
-  uniqueKey: key.exactOptional(),
   concurrencyKey: key.exactOptional(),
-});
+};
+
+const NewJob = z.strictObject({ ...wanted, ...chosen, uniqueKey: key.exactOptional() });
 
 const JobPath = z.object({ id: z.uuid().toLowerCase() });
 const Nothing = z.strictObject({});

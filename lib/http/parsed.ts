@@ -163,7 +163,16 @@ function validated<Schema extends z.ZodType>(
 
 /** For what a schema alone cannot tell, such as what a name in the body stands for. */
 export function invalidBody(path: readonly PropertyKey[], message: string): ProblemError {
-  const errors = [{ path: path.map(shortened), message }];
+  return invalidBodyFor([{ path, message }]);
+}
+
+/** The same for several faults at once. */
+export function invalidBodyFor(
+  faults: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[],
+): ProblemError {
+  const errors = faults.slice(0, ERRORS_MAX).map(({ path, message }) => {
+    return { path: path.map(shortened), message };
+  });
   return invalid({ detail: "The body is not what this route accepts", errors });
 }
 

@@ -1,5 +1,6 @@
 /** The tables of the runtime, as the migrations left them. */
 import type { ColumnType, Generated } from "kysely";
+import type { FlowStatus } from "../jobs/flow/state.ts";
 import type { Principal } from "../runtime/envelope.ts";
 
 /** Postgres' 64-bit transaction id, as decimal text; compared in SQL only. */
@@ -112,6 +113,19 @@ export interface Tables {
     result: unknown;
     finished_at: Date;
     keep_until: Date;
+  };
+  flow: {
+    id: string;
+    name: string;
+    status: FlowStatus;
+    nodes: number;
+    completed: number;
+    failed: number;
+    started_by: string;
+    correlation_id: string;
+    started_at: Date;
+    ended_at: Date | null;
+    version: ColumnType<number, number, number>;
   };
   audit: {
     id: Generated<Int8>;

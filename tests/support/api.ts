@@ -17,11 +17,13 @@ import { bodyParser } from "../../lib/http/parsed.ts";
 import type { BuggyRequest } from "../../lib/http/problem.ts";
 import { openTokenKey } from "../../lib/http/token_key.ts";
 import { mintToken, type TokenContent, TokenVerifier } from "../../lib/http/tokens.ts";
+import * as Flow from "../../lib/jobs/flow/aggregate.ts";
 import type { JobBinding, QueueOptions } from "../../lib/jobs/job_worker.ts";
 import { JobWorkers } from "../../lib/jobs/job_workers.ts";
 import type { Database, Limits } from "../../lib/postgres/database.ts";
 import { PostgresDeadLetters } from "../../lib/postgres/dead_letters.ts";
 import { PostgresEventStore } from "../../lib/postgres/event_store.ts";
+import { flowProjection, PostgresFlowListing } from "../../lib/postgres/flow_listing.ts";
 import { migrateToLatest } from "../../lib/postgres/migrate.ts";
 import { PostgresJobQueue } from "../../lib/postgres/job_queue.ts";
 import { PostgresOutbox } from "../../lib/postgres/outbox.ts";
@@ -77,6 +79,7 @@ export class Api implements AsyncDisposable {
   readonly #database: Database;
   readonly #projector: Projector<unknown>;
   readonly #webhookProjector: Projector<unknown>;
+  readonly #flowProjector: Projector<unknown>;
   readonly #relay: OutboxRelay;
   readonly #workers: JobWorkers;
   readonly #rebuilder: Rebuilder<QueryExecutorProvider>;
@@ -97,6 +100,7 @@ export class Api implements AsyncDisposable {
       if (event.type === "commit" && event.events > 0) {
         this.#projector.wake();
         this.#webhookProjector.wake();
+        this.#flowProjector.wake();
       }
       if (event.type === "told") {
         this.#relay.announce(event.to);
@@ -107,6 +111,7 @@ export class Api implements AsyncDisposable {
     this.system = new ActorSystem({ env: this.#env, store: this.store, observe, limits });
     this.system.host(LiveEvent);
     this.system.host(WebhookEndpoint);
+    this.system.host(Flow);
     const outbox = new PostgresOutbox(database);
     const env = this.#env;
     const { system } = this;
@@ -126,12 +131,19 @@ export class Api implements AsyncDisposable {
       observe,
       limits: { gatherMs: 0 },
     });
+    this.#flowProjector = new Projector({
+      projection: flowProjection,
+      store,
+      env,
+      observe,
+      limits: { gatherMs: 0 },
+    });
     const outside = [webhooks.target];
     this.#relay = new OutboxRelay({ outbox, system, env, observe, outside, outsideLimits });
     const jobs = new PostgresJobQueue(database);
     this.#workers = new JobWorkers({ bindings, queues, jobs, env, observe });
     this.#rebuilder = new Rebuilder({
-      projections: [projection],
+      projections: [projection, flowProjection],
       store: new PostgresRebuildStore(database),
       env: this.#env,
       observe,
@@ -146,6 +158,8 @@ export class Api implements AsyncDisposable {
       deadLetters: new PostgresDeadLetters(database.db),
       jobs,
       jobDefinitions: bindings.map(({ job }) => job),
+      flows: new PostgresFlowListing(database.db),
+      flowListing: this.#flowProjector,
       env: this.#env,
       rebuilder: this.#rebuilder,
       parseBody: bodyParser(BODY_BYTES_MAX),
@@ -211,6 +225,7 @@ export class Api implements AsyncDisposable {
     await this.system[Symbol.asyncDispose]();
     await this.#projector[Symbol.asyncDispose]();
     await this.#webhookProjector[Symbol.asyncDispose]();
+    await this.#flowProjector[Symbol.asyncDispose]();
   }
 
   #tokenOptions() {

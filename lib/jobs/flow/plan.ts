@@ -181,10 +181,11 @@ function issuesOf({ payload: parser }: JobDefinition, payload: unknown): readonl
     return [];
   } catch (error) {
     if (!(error instanceof z.ZodError)) return [{ path: [], message: "The job refuses this" }];
-    return error.issues.map(({ path, message }) => ({
-      path: path.map((segment) => typeof segment === "number" ? segment : String(segment)),
-      message,
-    }));
+    return error.issues.flatMap((issue) => {
+      const path = issue.path.map((part) => typeof part === "number" ? part : String(part));
+      if (issue.code !== "unrecognized_keys") return [{ path, message: issue.message }];
+      return issue.keys.map((key) => ({ path: [...path, key], message: "Unknown field" }));
+    });
   }
 }
 

@@ -6,7 +6,8 @@ import * as Flow from "./aggregate.ts";
 import type { FailurePolicy } from "./plan.ts";
 import {
   hasEnded,
-  type NodeStatus,
+  nodeAt,
+  nodeStatuses,
   type Progress,
   progressAt,
   reporterOf,
@@ -68,7 +69,8 @@ export async function readChildResults(
 }
 
 /** Of a job that may still run though the flow is over: nothing follows from it any more. */
-type ShownStatus = NodeStatus | "abandoned";
+export const shownStatuses = [...nodeStatuses, "abandoned"] as const;
+type ShownStatus = typeof shownStatuses[number];
 
 export interface FlowView {
   readonly status: Exclude<State["status"], "unstarted">;
@@ -101,6 +103,8 @@ export function flowView(state: State): FlowView | undefined {
 }
 
 export interface NodeView extends Pick<Progress, "jobId" | "result" | "error"> {
+  /** In the plan, where every parent comes before its children. */
+  readonly place: number;
   readonly name: string;
   readonly parent?: string;
   readonly type: string;
@@ -111,19 +115,18 @@ export interface NodeView extends Pick<Progress, "jobId" | "result" | "error"> {
   readonly compensation?: Undoing;
 }
 
-/** The node at that place of the plan; undefined behind the last one. */
-export function nodeView(state: State, place: number): NodeView | undefined {
-  const node = state.tree.nodes[place];
-  if (node === undefined) return undefined;
-  const { name, parent, job, onChildFailure } = node;
-  const { status, jobId, result, error, undoing } = progressAt(state, place);
+function nodeView(state: State, place: number): NodeView {
+  const { name, parent, job, onChildFailure } = nodeAt(state, place);
+  const { jobId, result, error, undoing } = progressAt(state, place);
+  const status = shownStatus(state, place);
   return {
+    place,
     name,
-    ...(parent !== undefined && { parent: state.tree.nodes[parent]!.name }),
+    ...(parent !== undefined && { parent: nodeAt(state, parent).name }),
     type: job.type,
     payload: job.payload,
     onChildFailure,
-    status: status === "running" && hasEnded(state) ? "abandoned" : status,
+    status,
     ...(jobId !== undefined && { jobId }),
     ...(status === "completed" && { result }),
     ...(error !== undefined && { error }),
@@ -131,10 +134,27 @@ export function nodeView(state: State, place: number): NodeView | undefined {
   };
 }
 
-/** The nodes from that place of the plan on: every parent before its children. */
-export function nodeViews(state: State, from: number, limit: number): readonly NodeView[] {
-  const until = Math.min(from + limit, state.tree.nodes.length);
+function shownStatus(state: State, place: number): ShownStatus {
+  const { status } = progressAt(state, place);
+  return status === "running" && hasEnded(state) ? "abandoned" : status;
+}
+
+export interface NodeQuery {
+  readonly status?: ShownStatus;
+  /** The place from which on nodes are shown. */
+  readonly from?: number;
+  readonly limit?: number;
+}
+
+/** By their places. */
+export function nodeViews(
+  state: State,
+  { status, from = 0, limit = Infinity }: NodeQuery = {},
+): readonly NodeView[] {
   const views: NodeView[] = [];
-  for (let place = from; place < until; place++) views.push(nodeView(state, place)!);
+  for (let place = from; place < state.tree.nodes.length && views.length < limit; place++) {
+    if (status !== undefined && status !== shownStatus(state, place)) continue;
+    views.push(nodeView(state, place));
+  }
   return views;
 }

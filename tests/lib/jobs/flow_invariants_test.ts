@@ -126,7 +126,7 @@ Deno.test("counts are what can be counted, and each node is in one of them", () 
   holds(({ run, nodes }) => {
     const view = flowView(run.state)!;
     const counted: Record<string, number> = {};
-    for (const { status } of nodeViews(run.state, 0, nodes.length)) {
+    for (const { status } of nodeViews(run.state)) {
       counted[status] = (counted[status] ?? 0) + 1;
     }
     for (const [status, count] of Object.entries(view.nodes)) {
@@ -205,7 +205,7 @@ function pictureOf(state: Flow.State) {
   const compensations = [...state.tree.nodes.keys()].map((place) => state.compensations.get(place));
   const { status, counts, ranks, resultBytes, cancelledBy, reportTo } = state;
   return {
-    nodes: nodeViews(state, 0, Infinity),
+    nodes: nodeViews(state),
     progress: [...state.tree.nodes.keys()].map((place) => state.progress.get(place)),
     ...{ tree, compensations, status, counts, ranks, resultBytes, cancelledBy, reportTo },
   };

@@ -159,7 +159,7 @@ Deno.test("jobs must be known, and payloads be theirs", () => {
     "nodes.0.type: There is no such job",
     "nodes.1.compensate.type: There is no such job",
     "nodes.2.payload.size.cm: Invalid input: expected number, received string",
-    'nodes.3.compensate.payload.size: Unrecognized key: "mm"',
+    "nodes.3.compensate.payload.size.mm: Unknown field",
   ]);
 });
 

@@ -15,7 +15,7 @@ import { given, KEY } from "../../support/given.ts";
 
 function statusesOf({ state }: FlowRun): Record<string, string> {
   return Object.fromEntries(
-    nodeViews(state, 0, Infinity).map(({ name, status }) => [name, status]),
+    nodeViews(state).map(({ name, status }) => [name, status]),
   );
 }
 
@@ -300,7 +300,7 @@ Deno.test("compensate: what could not be undone is seen, and the rest undone nev
     "NodeFailed root",
     "FlowFailed",
   ]);
-  const shown = nodeViews(run.state, 0, 10).map(({ name, status, compensation }) =>
+  const shown = nodeViews(run.state).map(({ name, status, compensation }) =>
     [name, status, compensation?.status, compensation?.error].join(" ")
   );
   assert.deepEqual(shown, [
@@ -520,7 +520,7 @@ Deno.test("results beyond what a flow keeps make their node fail", () => {
 Deno.test("a long error is kept as far as it matters, and whole characters of it", () => {
   const run = new FlowRun([node("root")]);
   run.fails("root", "x".repeat(Flow.ERROR_CHARS_MAX - 1) + "🎭".repeat(50));
-  const { error } = nodeViews(run.state, 0, 1)[0]!;
+  const { error } = nodeViews(run.state)[0]!;
   assert.equal(error?.length, Flow.ERROR_CHARS_MAX);
   assert(error?.isWellFormed());
 });
