@@ -27,6 +27,7 @@ import {
   changesOf,
   isoOf,
   jitterOf,
+  ON_TIME_MS,
   type Plan,
   planShape,
   runOf,
@@ -190,11 +191,11 @@ function revise(state: State, asked: Partial<Plan>, context: DecisionContext): V
   return { accepted: true, events: [...due.events, revised], messages };
 }
 
-/** What was missed meanwhile is seen to at once. */
+/** What was missed meanwhile is seen to at once; and however short it was, it was paused. */
 function resume(state: State, context: DecisionContext): Verdict {
   const resumed: Event = { type: "Resumed" };
   const before = evolve(state, resumed);
-  const { events, runs } = isDue(before, context) ? catchUp(before, context) : none;
+  const { events, runs } = isDue(before, context) ? catchUp(before, context, 0) : none;
   const messages = [...runs, ...nextTick(events.reduce(evolve, before), context)];
   return { accepted: true, events: [resumed, ...events], messages };
 }
@@ -230,11 +231,11 @@ function isDue({ nextAt }: State, { at }: DecisionContext): boolean {
 }
 
 /** Sees to all times up to now, as the policy says. */
-function catchUp(state: State, context: DecisionContext): CaughtUp {
+function catchUp(state: State, context: DecisionContext, lateMs = ON_TIME_MS): CaughtUp {
   if (state.nextAt === undefined) return none;
   const first = Date.parse(state.nextAt);
   const through = Math.max(context.at, first);
-  const times = runsDue(state, first, through);
+  const times = runsDue(state, { first, through, lateMs });
   const next = timesOf(state).next(through);
   const ticked: Event = {
     type: "Ticked",

@@ -18,7 +18,7 @@ export type MissedPolicy = typeof missedPolicies[number];
 
 /** Runs of one decision: what is older is left out. */
 export const RUNS_MAX = 100;
-/** Up to so late a time has not been missed. Where nothing runs for long, it is looked each minute. */
+/** Brought up to so late, a tick is on time: where no process runs for long, one looks each minute. */
 export const ON_TIME_MS = 5 * 60_000;
 export const JITTER_MS_MAX = 3_600_000;
 
@@ -85,13 +85,23 @@ export function timesOf({ cron, timeZone }: Pick<Plan, "cron" | "timeZone">): Cr
   return cronTimes(cron, timeZone);
 }
 
-/** For which of the times from `first` to `through`, both of them included, there is to be a run. */
-export function runsDue(plan: Plan, first: number, through: number): readonly number[] {
+/**
+ * For which of the times from `first` to `through`, both of them included, there is to be a run. Those
+ * that are past by no more than `lateMs` have not been missed.
+ */
+export function runsDue(
+  plan: Plan,
+  { first, through, lateMs }: {
+    readonly first: number;
+    readonly through: number;
+    readonly lateMs: number;
+  },
+): readonly number[] {
   const { newest } = timesOf(plan);
   const due = newest(first, through, plan.missed === "all" ? RUNS_MAX : 1);
   // The rules of its zone may have changed since that time was worked out: it counts all the same.
   const times = due.length === 0 ? [first] : due;
-  return times.filter((time) => plan.missed !== "skip" || through - time <= ON_TIME_MS);
+  return times.filter((time) => plan.missed !== "skip" || through - time <= lateMs);
 }
 
 const FNV_OFFSET = 0x811c9dc5;

@@ -146,6 +146,16 @@ Deno.test("what was missed while it was paused is seen to when it is resumed", (
     );
 });
 
+Deno.test("skip leaves out what came while it was paused, however short", () => {
+  given(Schedule, [created(), { type: "Paused" }])
+    .when({ type: "Resume" }, { at: AT + QUARTER + 1 })
+    .thenTelling(
+      [tickAt(quarter(2), 3, QUARTER - 1)],
+      { type: "Resumed" },
+      ticked(iso(AT + QUARTER + 1), [], 2),
+    );
+});
+
 Deno.test("what is paused cannot be paused, nor what is not be resumed", () => {
   given(Schedule, [created(), { type: "Paused" }]).when({ type: "Pause" })
     .thenRejected("already-paused");
