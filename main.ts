@@ -29,6 +29,7 @@ import { mintToken, type TokenOptions, TokenVerifier } from "./lib/http/tokens.t
 import * as Flow from "./lib/jobs/flow/aggregate.ts";
 import type { JobBinding } from "./lib/jobs/job_worker.ts";
 import { JobWorkers } from "./lib/jobs/job_workers.ts";
+import * as Schedule from "./lib/jobs/schedule.ts";
 import { DataDirectoryInUse } from "./lib/postgres/data_lock.ts";
 import {
   type Database,
@@ -44,6 +45,7 @@ import { PostgresJobQueue } from "./lib/postgres/job_queue.ts";
 import { PostgresOutbox, tellWithin } from "./lib/postgres/outbox.ts";
 import { PostgresProjectionStore } from "./lib/postgres/projection_store.ts";
 import { PostgresRebuildStore } from "./lib/postgres/rebuild_store.ts";
+import { PostgresScheduleList, scheduleProjection } from "./lib/postgres/schedules.ts";
 import { EventBus } from "./lib/runtime/event_bus.ts";
 import { startHousekeeping } from "./lib/runtime/housekeeping.ts";
 import { observing } from "./lib/runtime/middleware.ts";
@@ -124,6 +126,7 @@ export async function startService(
   system.host(LiveEvent);
   system.host(WebhookEndpoint);
   system.host(Flow);
+  system.host(Schedule);
   const outbox = new PostgresOutbox(database);
   const { allowedHosts } = config.webhooks;
   const webhooks = webhooksOn({ database, system, outbox, env, allowedHosts });
@@ -151,6 +154,8 @@ export async function startService(
     flowListing: flowProjector,
     env,
     rebuilder: starting.use(rebuilderOf(database, observe)),
+    scheduleList: new PostgresScheduleList(database.db),
+    scheduleListing: bus.follow(scheduleProjection),
     parseBody,
     consistencyWaitMs: limits.consistencyWaitMs,
     authentication: {
@@ -217,7 +222,7 @@ function rebuilderOf(
 ): Rebuilder<QueryExecutorProvider> {
   const store = new PostgresRebuildStore(database);
   return new Rebuilder({
-    projections: [projection, flowProjection],
+    projections: [projection, flowProjection, scheduleProjection],
     store,
     env: systemEnv,
     observe,

@@ -7,6 +7,7 @@ import * as jobs from "./0004_jobs.ts";
 import * as offers from "./0005_offers.ts";
 import * as webhooks from "./0006_webhooks.ts";
 import * as flows from "./0007_flows.ts";
+import * as schedules from "./0008_schedules.ts";
 import * as projectionRebuild from "./0009_projection_rebuild.ts";
 
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -17,5 +18,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0005_offers": offers,
   "0006_webhooks": webhooks,
   "0007_flows": flows,
+  "0008_schedules": schedules,
   "0009_projection_rebuild": projectionRebuild,
 };

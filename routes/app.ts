@@ -14,10 +14,17 @@ import { type JobOptions, jobs } from "./jobs.ts";
 import { health, type Readiness } from "./health.ts";
 import { type LiveEventOptions, liveEvents } from "./live_events.ts";
 import { type ProjectionOptions, projections } from "./projections.ts";
+import { type ScheduleOptions, schedules } from "./schedules.ts";
 import { type WebhookOptions, webhooks } from "./webhooks.ts";
 
 export interface AppOptions
-  extends LiveEventOptions, JobOptions, FlowOptions, WebhookOptions, ProjectionOptions {
+  extends
+    LiveEventOptions,
+    JobOptions,
+    FlowOptions,
+    ScheduleOptions,
+    WebhookOptions,
+    ProjectionOptions {
   readonly deadLetters: DeadLetterOptions["deadLetters"];
   readonly env: Pick<Env, "now" | "uuid">;
   readonly authentication: AuthenticationOptions;
@@ -40,6 +47,7 @@ export function app(options: AppOptions): Hono<CallerEnv> {
   root.route("/api/v1/dead-letters", deadLetters(options));
   root.route("/api/v1/jobs", jobs(options));
   root.route("/api/v1/flows", flows(options));
+  root.route("/api/v1/schedules", schedules(options));
   root.route("/api/v1/webhooks", webhooks(options));
   root.route("/api/v1/projections", projections(options));
   return root;

@@ -31,9 +31,9 @@ const ListQuery = z.strictObject({
 });
 
 /** V8 parses JSON of any depth; whoever walks it, as Postgres does, needs a bound. */
-const DEPTH_MAX = 64;
+export const DEPTH_MAX = 64;
 
-function isKeepable(value: unknown, depth = 0): boolean {
+export function isKeepable(value: unknown, depth = 0): boolean {
   if (typeof value === "string") return isStorable(value);
   if (typeof value === "number") return Number.isFinite(value);
   if (typeof value !== "object" || value === null) return true;

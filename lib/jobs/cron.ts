@@ -19,6 +19,7 @@ import { Cron } from "croner";
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
 const FIELDS = 5;
+const CRON_CHARS_MAX = 200;
 const HOURS = 24;
 
 /** Times are epoch milliseconds, and whole minutes of the zone. */
@@ -31,7 +32,7 @@ export interface CronTimes {
 
 export function isCron(text: string): boolean {
   // Croner takes more: times of their own, "@daily", seconds and years.
-  if (text.split(" ").length !== FIELDS) return false;
+  if (text.length > CRON_CHARS_MAX || text.split(" ").length !== FIELDS) return false;
   try {
     patternOf(text);
     return true;

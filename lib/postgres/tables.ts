@@ -1,6 +1,7 @@
 /** The tables of the runtime, as the migrations left them. */
 import type { ColumnType, Generated } from "kysely";
 import type { FlowStatus } from "../jobs/flow/state.ts";
+import type { MissedPolicy } from "../jobs/schedule_plan.ts";
 import type { Principal } from "../runtime/envelope.ts";
 
 /** Postgres' 64-bit transaction id, as decimal text; compared in SQL only. */
@@ -134,5 +135,20 @@ export interface Tables {
     act: string;
     subject: string;
     detail: unknown;
+  };
+  schedule: {
+    id: string;
+    cron: string;
+    time_zone: string;
+    job_type: string;
+    queue: string;
+    missed: MissedPolicy;
+    jitter_ms: number;
+    is_in_code: boolean;
+    status: "active" | "paused";
+    next_at: Date | null;
+    last_run_for: Date | null;
+    last_run_at: Date | null;
+    version: Int8;
   };
 }

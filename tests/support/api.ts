@@ -20,6 +20,7 @@ import { mintToken, type TokenContent, TokenVerifier } from "../../lib/http/toke
 import * as Flow from "../../lib/jobs/flow/aggregate.ts";
 import type { JobBinding, QueueOptions } from "../../lib/jobs/job_worker.ts";
 import { JobWorkers } from "../../lib/jobs/job_workers.ts";
+import * as Schedule from "../../lib/jobs/schedule.ts";
 import type { Database, Limits } from "../../lib/postgres/database.ts";
 import { PostgresDeadLetters } from "../../lib/postgres/dead_letters.ts";
 import { PostgresEventStore } from "../../lib/postgres/event_store.ts";
@@ -29,6 +30,7 @@ import { PostgresJobQueue } from "../../lib/postgres/job_queue.ts";
 import { PostgresOutbox } from "../../lib/postgres/outbox.ts";
 import { PostgresRebuildStore } from "../../lib/postgres/rebuild_store.ts";
 import { PostgresProjectionStore } from "../../lib/postgres/projection_store.ts";
+import { PostgresScheduleList, scheduleProjection } from "../../lib/postgres/schedules.ts";
 import type { RuntimeEvent } from "../../lib/runtime/observe.ts";
 import type { OutsideLimits } from "../../lib/runtime/outside_lanes.ts";
 import { OutboxRelay } from "../../lib/runtime/outbox_relay.ts";
@@ -80,6 +82,7 @@ export class Api implements AsyncDisposable {
   readonly #projector: Projector<unknown>;
   readonly #webhookProjector: Projector<unknown>;
   readonly #flowProjector: Projector<unknown>;
+  readonly #scheduleProjector: Projector<unknown>;
   readonly #relay: OutboxRelay;
   readonly #workers: JobWorkers;
   readonly #rebuilder: Rebuilder<QueryExecutorProvider>;
@@ -101,6 +104,7 @@ export class Api implements AsyncDisposable {
         this.#projector.wake();
         this.#webhookProjector.wake();
         this.#flowProjector.wake();
+        this.#scheduleProjector.wake();
       }
       if (event.type === "told") {
         this.#relay.announce(event.to);
@@ -108,10 +112,17 @@ export class Api implements AsyncDisposable {
       }
     };
     this.#projector = new Projector({ projection, store, env: this.#env, observe });
+    this.#scheduleProjector = new Projector({
+      projection: scheduleProjection,
+      store,
+      env: this.#env,
+      observe,
+    });
     this.system = new ActorSystem({ env: this.#env, store: this.store, observe, limits });
     this.system.host(LiveEvent);
     this.system.host(WebhookEndpoint);
     this.system.host(Flow);
+    this.system.host(Schedule);
     const outbox = new PostgresOutbox(database);
     const env = this.#env;
     const { system } = this;
@@ -143,7 +154,7 @@ export class Api implements AsyncDisposable {
     const jobs = new PostgresJobQueue(database);
     this.#workers = new JobWorkers({ bindings, queues, jobs, env, observe });
     this.#rebuilder = new Rebuilder({
-      projections: [projection, flowProjection],
+      projections: [projection, flowProjection, scheduleProjection],
       store: new PostgresRebuildStore(database),
       env: this.#env,
       observe,
@@ -162,6 +173,8 @@ export class Api implements AsyncDisposable {
       flowListing: this.#flowProjector,
       env: this.#env,
       rebuilder: this.#rebuilder,
+      scheduleList: new PostgresScheduleList(database.db),
+      scheduleListing: this.#scheduleProjector,
       parseBody: bodyParser(BODY_BYTES_MAX),
       consistencyWaitMs,
       authentication: {
@@ -226,6 +239,7 @@ export class Api implements AsyncDisposable {
     await this.#projector[Symbol.asyncDispose]();
     await this.#webhookProjector[Symbol.asyncDispose]();
     await this.#flowProjector[Symbol.asyncDispose]();
+    await this.#scheduleProjector[Symbol.asyncDispose]();
   }
 
   #tokenOptions() {
