@@ -12,6 +12,9 @@ import type { Hono } from "hono";
 import type { QueryExecutorProvider } from "kysely";
 import { ZodError } from "zod";
 import * as LiveEvent from "./actors/live_event/aggregate.ts";
+import { type NoticeTables, writeNotices } from "./actors/live_event/inbox.ts";
+import { concernedBy, deliverNotices, tellAttendees } from "./actors/live_event/notices.ts";
+import { notifier } from "./actors/live_event/notifier.ts";
 import { type LiveEventTables, projection } from "./actors/live_event/projection.ts";
 import { publicEventOf } from "./actors/live_event/public_events.ts";
 import { happenedTo, ownersOf } from "./actors/live_event/public_feed.ts";
@@ -27,7 +30,7 @@ import { type BodyParser, bodyParser } from "./lib/http/parsed.ts";
 import { openTokenKey } from "./lib/http/token_key.ts";
 import { mintToken, type TokenOptions, TokenVerifier } from "./lib/http/tokens.ts";
 import * as Flow from "./lib/jobs/flow/aggregate.ts";
-import type { JobBinding } from "./lib/jobs/job_worker.ts";
+import { handles, type JobBinding, type QueueOptions } from "./lib/jobs/job_worker.ts";
 import { JobWorkers } from "./lib/jobs/job_workers.ts";
 import * as Schedule from "./lib/jobs/schedule.ts";
 import { DataDirectoryInUse } from "./lib/postgres/data_lock.ts";
@@ -41,7 +44,7 @@ import { PostgresDeadLetters } from "./lib/postgres/dead_letters.ts";
 import { PostgresEventStore } from "./lib/postgres/event_store.ts";
 import { flowProjection, PostgresFlowListing } from "./lib/postgres/flow_listing.ts";
 import { migrateToLatest, pendingMigrations, UnknownMigrations } from "./lib/postgres/migrate.ts";
-import { PostgresJobQueue } from "./lib/postgres/job_queue.ts";
+import { enqueueWithin, PostgresJobQueue } from "./lib/postgres/job_queue.ts";
 import { PostgresOutbox, tellWithin } from "./lib/postgres/outbox.ts";
 import { PostgresProjectionStore } from "./lib/postgres/projection_store.ts";
 import { PostgresRebuildStore } from "./lib/postgres/rebuild_store.ts";
@@ -49,11 +52,15 @@ import { PostgresScheduleList, scheduleProjection } from "./lib/postgres/schedul
 import { EventBus } from "./lib/runtime/event_bus.ts";
 import { startHousekeeping } from "./lib/runtime/housekeeping.ts";
 import { observing } from "./lib/runtime/middleware.ts";
+import type { Publish } from "./lib/runtime/activation.ts";
 import type { Observe } from "./lib/runtime/observe.ts";
 import type { Operator } from "./lib/runtime/outbox.ts";
 import { OutboxRelay } from "./lib/runtime/outbox_relay.ts";
 import { Rebuilder, type RebuildLimits, RebuildRefused } from "./lib/runtime/rebuild.ts";
-import { ActorSystem } from "./lib/runtime/system.ts";
+import type { OutsideLimits } from "./lib/runtime/outside_lanes.ts";
+import type { Projection, ProjectorLimits } from "./lib/runtime/projector.ts";
+import type { Store } from "./lib/runtime/store.ts";
+import { ActorSystem, type SystemLimits } from "./lib/runtime/system.ts";
 import { shutdownRequested } from "./lib/signals.ts";
 import { stableUuid } from "./lib/stable_uuid.ts";
 import { activeTraceparent, isTelemetryOn, nameActiveSpan } from "./lib/telemetry/active_span.ts";
@@ -65,7 +72,7 @@ import { admission, type Resolve, systemResolver } from "./lib/webhooks/destinat
 import { type Post, poster } from "./lib/webhooks/post.ts";
 import { newSecret } from "./lib/webhooks/signature.ts";
 import { migrations } from "./migrations/all.ts";
-import { app } from "./routes/app.ts";
+import { app, type AppOptions } from "./routes/app.ts";
 import { deadLettersCommand, DeadLettersUsageError } from "./routes/dead_letters_cli.ts";
 import type { Readiness } from "./routes/health.ts";
 import { rebuildCommand, RebuildFailed, rebuildReport } from "./routes/projections_cli.ts";
@@ -94,82 +101,35 @@ export async function startService(
   await using starting = new AsyncDisposableStack();
   const env = systemEnv;
   const { limits } = config;
-
   const database = starting.use(await openMigrated(config, log));
-  const store = new PostgresEventStore(database);
   const observers = [logObserver(log), otelObserver(env)].filter((tell) => tell !== undefined);
-  const observe: Observe = (event) => {
-    if (event.type === "commit" && event.events > 0) bus.wake();
-    if (event.type === "told") {
-      relay.announce(event.to);
-      workers.announce(event.to);
-    }
-    if (event.type === "jobs-settled") relay.removed(event.jobs);
-    for (const tell of observers) tell(event);
-  };
-  const { replyRetentionMs } = limits;
-  starting.use(startHousekeeping({ env, store, observe, replyRetentionMs }));
-  const projections = new PostgresProjectionStore(database.db);
-  const bus = starting.use(new EventBus({ env, observe, store: projections }));
-  bus.use(observing(env, observe));
-  const projector = bus.follow(projection);
-  const residentMax = limits.residentActorsMax;
-  const system = starting.use(
-    new ActorSystem({
-      env,
-      store,
-      observe,
-      publish: (address, commit) => bus.publish(address, commit),
-      limits: { ...limits, residentMax },
-    }),
-  );
-  system.host(LiveEvent);
-  system.host(WebhookEndpoint);
-  system.host(Flow);
-  system.host(Schedule);
-  const outbox = new PostgresOutbox(database);
-  const { allowedHosts } = config.webhooks;
-  const webhooks = webhooksOn({ database, system, outbox, env, allowedHosts });
-  const webhookProjector = bus.follow(webhooks.projection);
-  const flowProjector = bus.follow(flowProjection);
-  const outside = [webhooks.target];
-  const relay = starting.use(new OutboxRelay({ outbox, system, env, observe, outside }));
-  const jobs = new PostgresJobQueue(database);
-  const bindings: readonly JobBinding[] = [];
-  const workers = starting.use(new JobWorkers({ bindings, jobs, env, observe }));
-
-  const parseBody = bodyParser(limits.bodyBytesMax);
   const isTraced = isTelemetryOn();
-  const http = app({
-    system,
-    store,
-    db: database.db.$extendTables<LiveEventTables>(),
-    listing: projector,
-    webhooks: webhooks.parts,
-    webhookListing: webhookProjector,
-    deadLetters: new PostgresDeadLetters(database.db),
-    jobs,
-    jobDefinitions: bindings.map(({ job }) => job),
-    flows: new PostgresFlowListing(database.db),
-    flowListing: flowProjector,
+  const parseBody = bodyParser(limits.bodyBytesMax);
+  const node = starting.use(openNode({
+    database,
     env,
-    rebuilder: starting.use(rebuilderOf(database, observe)),
-    scheduleList: new PostgresScheduleList(database.db),
-    scheduleListing: bus.follow(scheduleProjection),
-    parseBody,
-    consistencyWaitMs: limits.consistencyWaitMs,
-    authentication: {
-      verifier: new TokenVerifier(await tokenOptions(config)),
-      env,
-      requestTimeoutMs: limits.requestTimeoutMs,
-      ...(isTraced && { activeTraceparent }),
+    observe: (event) => observers.forEach((tell) => tell(event)),
+    limits: { ...limits, residentMax: limits.residentActorsMax },
+    webhooks: config.webhooks,
+    http: {
+      parseBody,
+      consistencyWaitMs: limits.consistencyWaitMs,
+      authentication: {
+        verifier: new TokenVerifier(await tokenOptions(config)),
+        env,
+        requestTimeoutMs: limits.requestTimeoutMs,
+        ...(isTraced && { activeTraceparent }),
+      },
+      ...(isTraced && { nameSpan: nameActiveSpan }),
+      readiness: () => readinessOf(database),
+      reportBug: (error, request) => log("error", "bug", { ...request, error }),
     },
-    ...(isTraced && { nameSpan: nameActiveSpan }),
-    readiness: () => readinessOf(database),
-    reportBug: (error, request) => log("error", "bug", { ...request, error }),
-  });
-  extend?.({ http, parseBody, system });
-  const server = starting.use(listen(config, http));
+  }));
+  const { store } = node;
+  const { replyRetentionMs } = limits;
+  starting.use(startHousekeeping({ env, store, observe: node.observe, replyRetentionMs }));
+  extend?.({ http: node.http, parseBody, system: node.system });
+  const server = starting.use(listen(config, node.http));
   const running = starting.move();
   return {
     url: `http://${server.addr.hostname}:${server.addr.port}`,
@@ -177,12 +137,132 @@ export async function startService(
   };
 }
 
-export interface WebhookSetting {
+export interface NodeOptions {
   readonly database: Database;
-  readonly system: ActorSystem;
-  readonly outbox: PostgresOutbox;
   readonly env: Env;
-  readonly allowedHosts: readonly string[];
+  readonly observe: Observe;
+  /** What stands before the database, where it is not reached directly. */
+  readonly store?: Store;
+  readonly limits?: Partial<SystemLimits>;
+  readonly projectorLimits?: Partial<ProjectorLimits>;
+  readonly webhooks?: WebhookSetting;
+  readonly outsideLimits?: Partial<OutsideLimits>;
+  /** Jobs beyond the service's own. */
+  readonly bindings?: readonly JobBinding[];
+  readonly queues?: readonly QueueOptions[];
+  readonly http: Pick<
+    AppOptions,
+    | "parseBody"
+    | "consistencyWaitMs"
+    | "authentication"
+    | "nameSpan"
+    | "readiness"
+    | "reportBug"
+  >;
+}
+
+/** One node of the service, but for the port that it listens on. */
+export interface Node extends AsyncDisposable {
+  readonly http: Hono<CallerEnv>;
+  readonly system: ActorSystem;
+  readonly store: Store;
+  readonly observe: Observe;
+}
+
+/** Starts all parts of a node. Disposing it stops them in reverse. */
+export function openNode(options: NodeOptions): Node {
+  const { database, env, limits = {}, projectorLimits = {}, outsideLimits = {} } = options;
+  const parts = new AsyncDisposableStack();
+  const observe: Observe = (event) => {
+    if (event.type === "commit" && event.events > 0) bus.wake();
+    if (event.type === "told") {
+      relay.announce(event.to);
+      workers.announce(event.to);
+    }
+    if (event.type === "jobs-settled") relay.removed(event.jobs);
+    options.observe(event);
+  };
+  const store = options.store ?? new PostgresEventStore(database);
+  const bus = parts.use(
+    new EventBus({ env, observe, store: new PostgresProjectionStore(database.db) }),
+  );
+  bus.use(observing(env, observe));
+  const publish: Publish = (address, commit) => bus.publish(address, commit);
+  const system = parts.use(new ActorSystem({ env, store, observe, publish, limits }));
+  system.host(LiveEvent);
+  system.host(WebhookEndpoint);
+  system.host(Flow);
+  system.host(Schedule);
+
+  const outbox = new PostgresOutbox(database);
+  const webhooks = webhooksOn({ database, system, outbox, env }, options.webhooks ?? {});
+  const outside = [webhooks.target];
+  const relay = parts.use(
+    new OutboxRelay({ outbox, system, env, observe, outside, outsideLimits }),
+  );
+  const jobs = new PostgresJobQueue(database);
+  const bindings = [...noticesOn(database, system), ...options.bindings ?? []];
+  const { queues = [] } = options;
+  const workers = parts.use(new JobWorkers({ bindings, queues, jobs, env, observe }));
+  bus.follow(notifier({ enqueue: enqueueWithin, uuid: env.uuid }), {
+    ...inNoHurry,
+    ...projectorLimits,
+  });
+
+  const follow = (followed: Projection<QueryExecutorProvider>) =>
+    bus.follow(followed, projectorLimits);
+  const http = app({
+    ...options.http,
+    system,
+    store,
+    db: database.db.$extendTables<LiveEventTables & NoticeTables>(),
+    listing: follow(projection),
+    webhooks: webhooks.parts,
+    webhookListing: follow(webhooks.projection),
+    deadLetters: new PostgresDeadLetters(database.db),
+    jobs,
+    jobDefinitions: bindings.map(({ job }) => job),
+    flows: new PostgresFlowListing(database.db),
+    flowListing: follow(flowProjection),
+    env,
+    rebuilder: parts.use(rebuilderOf(database, env, observe)),
+    scheduleList: new PostgresScheduleList(database.db),
+    scheduleListing: follow(scheduleProjection),
+  });
+  return { http, system, store, observe, [Symbol.asyncDispose]: () => parts.disposeAsync() };
+}
+
+/** For what people may as well learn a little later: commands come first. */
+const inNoHurry: Partial<ProjectorLimits> = { pageMax: 500, restMs: 250 };
+
+/** How the notices of live events come to their people. */
+function noticesOn(database: Database, system: ActorSystem): readonly JobBinding[] {
+  const db = database.db.$extendTables<NoticeTables>();
+  return [
+    handles(deliverNotices, ({ notices }) => writeNotices(db, notices)),
+    handles(tellAttendees, async ({ eventId, type, at }, context) => {
+      const { correlationId, cause } = context;
+      const people = await system.read(
+        LiveEvent,
+        eventId,
+        cause(),
+        (state) => [...concernedBy(type, state)],
+        { isStrong: true },
+      );
+      const notices = people.view.map((userId) => ({ userId, eventId, type, at, correlationId }));
+      for (let from = 0; from < notices.length; from += NOTICES_AT_ONCE) {
+        await writeNotices(db, notices.slice(from, from + NOTICES_AT_ONCE));
+      }
+      return { told: notices.length };
+    }),
+  ];
+}
+
+/** Of one statement. */
+const NOTICES_AT_ONCE = 1_000;
+
+export interface WebhookSetting {
+  readonly allowedHosts?: readonly string[];
   readonly resolve?: Resolve;
   readonly post?: Post;
   readonly deadlineMs?: number;
@@ -193,8 +273,16 @@ export interface WebhookSetting {
 const WAITING_COUNT_MAX = 10_000;
 
 /** All there is to webhooks: who is told of what, the way out, and what the routes need. */
-export function webhooksOn(setting: WebhookSetting) {
-  const { database, system, outbox, env, allowedHosts, post = poster(), ...rest } = setting;
+function webhooksOn(
+  { database, system, outbox, env }: {
+    readonly database: Database;
+    readonly system: ActorSystem;
+    readonly outbox: PostgresOutbox;
+    readonly env: Env;
+  },
+  setting: WebhookSetting,
+) {
+  const { allowedHosts = [], post = poster(), ...rest } = setting;
   const { resolve = systemResolver(env), ...limits } = rest;
   const db = database.db.$extendTables<WebhookTables>();
   const publisher = { kind: LiveEvent.kind, publicEventOf, ownersOf, happenedTo };
@@ -217,6 +305,7 @@ export function webhooksOn(setting: WebhookSetting) {
 
 function rebuilderOf(
   database: Database,
+  env: Env,
   observe: Observe,
   limits: Partial<RebuildLimits> = {},
 ): Rebuilder<QueryExecutorProvider> {
@@ -224,7 +313,7 @@ function rebuilderOf(
   return new Rebuilder({
     projections: [projection, flowProjection, scheduleProjection],
     store,
-    env: systemEnv,
+    env,
     observe,
     limits,
   });
@@ -329,7 +418,9 @@ async function rebuild(config: Config, args: readonly string[]): Promise<void> {
     throw new UsageError(`Cannot rebuild: the database lacks ${pending.join(", ")}`);
   }
   // Nobody else is served by this process, and an embedded database has no other.
-  await using rebuilder = rebuilderOf(database, rebuildReport(console.log), { restMs: 0 });
+  await using rebuilder = rebuilderOf(database, systemEnv, rebuildReport(console.log), {
+    restMs: 0,
+  });
   await rebuildCommand(rebuilder, args, operatorHere(), console.log);
 }
 

@@ -9,6 +9,7 @@ import * as webhooks from "./0006_webhooks.ts";
 import * as flows from "./0007_flows.ts";
 import * as schedules from "./0008_schedules.ts";
 import * as projectionRebuild from "./0009_projection_rebuild.ts";
+import * as notices from "./0010_notices.ts";
 
 export const migrations: Readonly<Record<string, Migration>> = {
   "0001_event_store": eventStore,
@@ -20,4 +21,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0007_flows": flows,
   "0008_schedules": schedules,
   "0009_projection_rebuild": projectionRebuild,
+  "0010_notices": notices,
 };

@@ -79,6 +79,11 @@ export const OwnRegistrationsQuery = z.strictObject({
   cursor: placeIn(z.tuple([date, z.uuid()])).exactOptional(),
 });
 
+export const OwnNoticesQuery = z.strictObject({
+  ...pageParameters,
+  cursor: placeIn(z.tuple([date, z.string().max(100), z.string().max(50)])).exactOptional(),
+});
+
 /** The body of a command that takes none. */
 export const Nothing = z.strictObject({});
 

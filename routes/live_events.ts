@@ -6,6 +6,7 @@
 import { type Context, Hono } from "hono";
 import type { Kysely } from "kysely";
 import * as LiveEvent from "../actors/live_event/aggregate.ts";
+import { listNotices, type NoticeTables } from "../actors/live_event/inbox.ts";
 import {
   listEvents,
   listRegistrations,
@@ -31,7 +32,7 @@ import * as Schema from "./live_event_schemas.ts";
 export interface LiveEventOptions {
   readonly system: ActorSystem;
   readonly store: Pick<Store, "readStream">;
-  readonly db: Kysely<LiveEventTables>;
+  readonly db: Kysely<LiveEventTables & NoticeTables>;
   readonly listing: Showing;
   readonly parseBody: BodyParser;
   /** How long a list may wait for the write whose token it was sent. */
@@ -195,6 +196,13 @@ function ownQueries({ db, listing, consistencyWaitMs }: LiveEventOptions) {
       const userId = c.get("caller").principal.id;
       const rows = await listRegistrationsOf(db, userId, before, limit + 1);
       const keyOf = (row: typeof rows[number]) => [row.registeredAt, row.registrationId];
+      return answer(c, 200, pageOf(rows, limit, withoutNulls, keyOf));
+    })
+    .get("/notices", async (c) => {
+      const { cursor, limit } = parsedQuery(c, Schema.OwnNoticesQuery);
+      const before = cursor && { at: cursor[0], eventId: cursor[1], type: cursor[2] };
+      const rows = await listNotices(db, c.get("caller").principal.id, before, limit + 1);
+      const keyOf = ({ at, eventId, type }: typeof rows[number]) => [at, eventId, type];
       return answer(c, 200, pageOf(rows, limit, withoutNulls, keyOf));
     });
 }

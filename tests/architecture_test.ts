@@ -44,7 +44,7 @@ const homes: Record<string, RegExp> = {
   "croner": /^lib\/jobs\/cron\.ts$/,
   "zod": /^(lib\/config\.ts|lib\/http\/.+|lib\/jobs\/.+|actors\/.+|routes\/.+)$/,
   "kysely":
-    /^(lib\/postgres\/.+|migrations\/.+|actors\/.+\/(projection|listing|deliveries|replay|public_feed)\.ts)$/,
+    /^(lib\/postgres\/.+|migrations\/.+|actors\/.+\/(projection|listing|inbox|deliveries|replay|public_feed)\.ts)$/,
 };
 
 /** Where only `Env` may bring in time, chance, waiting and the world outside. */

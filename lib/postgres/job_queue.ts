@@ -6,7 +6,13 @@
  *
  * @module
  */
-import { CompiledQuery, type Kysely, type RawBuilder, sql } from "kysely";
+import {
+  CompiledQuery,
+  type Kysely,
+  type QueryExecutorProvider,
+  type RawBuilder,
+  sql,
+} from "kysely";
 import { JOB_KIND } from "../jobs/job.ts";
 import type {
   ClaimedJob,
@@ -42,13 +48,7 @@ export class PostgresJobQueue implements JobQueue {
 
   async enqueue(jobs: readonly NewMessage[]): Promise<readonly string[]> {
     if (jobs.length <= ENQUEUE_MAX) return await enqueued(this.#db, jobs);
-    return await this.#db.transaction().execute(async (transaction) => {
-      const ids: string[] = [];
-      for (let from = 0; from < jobs.length; from += ENQUEUE_MAX) {
-        ids.push(...await enqueued(transaction, jobs.slice(from, from + ENQUEUE_MAX)));
-      }
-      return ids;
-    });
+    return await this.#db.transaction().execute((transaction) => enqueueWithin(transaction, jobs));
   }
 
   async claim(claim: JobClaim): Promise<JobPage> {
@@ -242,8 +242,20 @@ export class PostgresJobQueue implements JobQueue {
   }
 }
 
+/** Enqueues with whatever else `transaction` does; otherwise as {@linkcode JobQueue.enqueue} says. */
+export async function enqueueWithin(
+  transaction: QueryExecutorProvider,
+  jobs: readonly NewMessage[],
+): Promise<readonly string[]> {
+  const ids: string[] = [];
+  for (let from = 0; from < jobs.length; from += ENQUEUE_MAX) {
+    ids.push(...await enqueued(transaction, jobs.slice(from, from + ENQUEUE_MAX)));
+  }
+  return ids;
+}
+
 async function enqueued(
-  db: Kysely<Tables>,
+  db: QueryExecutorProvider,
   jobs: readonly NewMessage[],
 ): Promise<readonly string[]> {
   const rows = JSON.stringify(jobs.map((job) => messageRequest(job)));
@@ -269,7 +281,7 @@ async function enqueued(
 }
 
 /** Who has the unique key, if anyone still does. */
-async function standInFor(db: Kysely<Tables>, job: NewMessage): Promise<string> {
+async function standInFor(db: QueryExecutorProvider, job: NewMessage): Promise<string> {
   const { rows } = await sql<{ message_id: string }>`
     select message_id from outbox
     where key = ${job.to.key} and unique_key = ${job.job?.uniqueKey ?? null}

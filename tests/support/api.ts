@@ -5,6 +5,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { isDeepStrictEqual } from "node:util";
 import type { Hono } from "hono";
 import { type QueryExecutorProvider, sql } from "kysely";
 import * as LiveEvent from "../../actors/live_event/aggregate.ts";
@@ -37,7 +38,7 @@ import { OutboxRelay } from "../../lib/runtime/outbox_relay.ts";
 import { Rebuilder } from "../../lib/runtime/rebuild.ts";
 import { Projector } from "../../lib/runtime/projector.ts";
 import { ActorSystem, type SystemLimits } from "../../lib/runtime/system.ts";
-import { type WebhookSetting, webhooksOn } from "../../main.ts";
+import { type Node, type NodeOptions, openNode } from "../../main.ts";
 import { migrations } from "../../migrations/all.ts";
 import { app } from "../../routes/app.ts";
 import { openMemoryDatabase } from "./database.ts";
@@ -59,14 +60,9 @@ export async function databaseOfThisFile(limits: Limits = {}): Promise<Database>
   return database;
 }
 
-export interface ApiOptions {
-  readonly limits?: Partial<SystemLimits>;
+export interface ApiOptions
+  extends Pick<NodeOptions, "limits" | "bindings" | "queues" | "webhooks" | "outsideLimits"> {
   readonly consistencyWaitMs?: number;
-  readonly bindings?: readonly JobBinding[];
-  readonly queues?: readonly QueueOptions[];
-  /** Without them, no name resolves and so nothing is sent anywhere. */
-  readonly webhooks?: Partial<WebhookSetting>;
-  readonly outsideLimits?: Partial<OutsideLimits>;
 }
 
 /** One node of the service. */
@@ -79,112 +75,39 @@ export class Api implements AsyncDisposable {
   readonly bugs: { readonly error: unknown; readonly request: BuggyRequest }[] = [];
   readonly observed: RuntimeEvent[] = [];
   readonly #database: Database;
-  readonly #projector: Projector<unknown>;
-  readonly #webhookProjector: Projector<unknown>;
-  readonly #flowProjector: Projector<unknown>;
-  readonly #scheduleProjector: Projector<unknown>;
-  readonly #relay: OutboxRelay;
-  readonly #workers: JobWorkers;
-  readonly #rebuilder: Rebuilder<QueryExecutorProvider>;
+  readonly #node: Node;
   readonly #env: Env;
   readonly #gates: Gate[] = [];
   #suffix = crypto.randomUUID().slice(0, 8);
   #aheadMs = 0;
 
   constructor(database: Database, options: ApiOptions = {}) {
-    const { limits = {}, consistencyWaitMs = 30_000, outsideLimits = {} } = options;
-    const { bindings = [], queues = [] } = options;
+    const { consistencyWaitMs = 30_000, webhooks = {}, ...rest } = options;
     this.#database = database;
     this.#env = { ...systemEnv, now: () => systemEnv.now() + this.#aheadMs };
     this.store = new FaultyStore(new PostgresEventStore(database));
-    const store = new PostgresProjectionStore(database.db);
-    const observe = (event: RuntimeEvent) => {
-      this.observed.push(event);
-      if (event.type === "commit" && event.events > 0) {
-        this.#projector.wake();
-        this.#webhookProjector.wake();
-        this.#flowProjector.wake();
-        this.#scheduleProjector.wake();
-      }
-      if (event.type === "told") {
-        this.#relay.announce(event.to);
-        this.#workers.announce(event.to);
-      }
-    };
-    this.#projector = new Projector({ projection, store, env: this.#env, observe });
-    this.#scheduleProjector = new Projector({
-      projection: scheduleProjection,
-      store,
-      env: this.#env,
-      observe,
-    });
-    this.system = new ActorSystem({ env: this.#env, store: this.store, observe, limits });
-    this.system.host(LiveEvent);
-    this.system.host(WebhookEndpoint);
-    this.system.host(Flow);
-    this.system.host(Schedule);
-    const outbox = new PostgresOutbox(database);
-    const env = this.#env;
-    const { system } = this;
-    const webhooks = webhooksOn({
+    this.#node = openNode({
+      ...rest,
       database,
-      system,
-      outbox,
-      env,
-      allowedHosts: [],
-      resolve: () => Promise.resolve([]),
-      ...options.webhooks,
-    });
-    this.#webhookProjector = new Projector({
-      projection: webhooks.projection,
-      store,
-      env,
-      observe,
-      limits: { gatherMs: 0 },
-    });
-    this.#flowProjector = new Projector({
-      projection: flowProjection,
-      store,
-      env,
-      observe,
-      limits: { gatherMs: 0 },
-    });
-    const outside = [webhooks.target];
-    this.#relay = new OutboxRelay({ outbox, system, env, observe, outside, outsideLimits });
-    const jobs = new PostgresJobQueue(database);
-    this.#workers = new JobWorkers({ bindings, queues, jobs, env, observe });
-    this.#rebuilder = new Rebuilder({
-      projections: [projection, flowProjection, scheduleProjection],
-      store: new PostgresRebuildStore(database),
       env: this.#env,
-      observe,
-    });
-    this.http = app({
-      system: this.system,
       store: this.store,
-      db: database.db.$extendTables<LiveEventTables>(),
-      listing: this.#projector,
-      webhooks: webhooks.parts,
-      webhookListing: this.#webhookProjector,
-      deadLetters: new PostgresDeadLetters(database.db),
-      jobs,
-      jobDefinitions: bindings.map(({ job }) => job),
-      flows: new PostgresFlowListing(database.db),
-      flowListing: this.#flowProjector,
-      env: this.#env,
-      rebuilder: this.#rebuilder,
-      scheduleList: new PostgresScheduleList(database.db),
-      scheduleListing: this.#scheduleProjector,
-      parseBody: bodyParser(BODY_BYTES_MAX),
-      consistencyWaitMs,
-      authentication: {
-        verifier: new TokenVerifier(this.#tokenOptions()),
-        env: this.#env,
-        requestTimeoutMs: 60_000,
+      observe: (event) => void this.observed.push(event),
+      projectorLimits: { gatherMs: 0 },
+      webhooks: { resolve: () => Promise.resolve([]), ...webhooks },
+      http: {
+        parseBody: bodyParser(BODY_BYTES_MAX),
+        consistencyWaitMs,
+        authentication: {
+          verifier: new TokenVerifier(this.#tokenOptions()),
+          env: this.#env,
+          requestTimeoutMs: 60_000,
+        },
+        readiness: () => this.#readiness(),
+        reportBug: (error, request) => void this.bugs.push({ error, request }),
       },
-      readiness: () => this.#readiness(),
-      reportBug: (error, request) => void this.bugs.push({ error, request }),
     });
+    this.system = this.#node.system;
+    this.http = this.#node.http;
   }
 
   /** One more node on the same database, which knows the same people. */
@@ -232,14 +155,7 @@ export class Api implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const gate of this.#gates) gate.release();
-    await this.#workers[Symbol.asyncDispose]();
-    await this.#rebuilder[Symbol.asyncDispose]();
-    await this.#relay[Symbol.asyncDispose]();
-    await this.system[Symbol.asyncDispose]();
-    await this.#projector[Symbol.asyncDispose]();
-    await this.#webhookProjector[Symbol.asyncDispose]();
-    await this.#flowProjector[Symbol.asyncDispose]();
-    await this.#scheduleProjector[Symbol.asyncDispose]();
+    await this.#node[Symbol.asyncDispose]();
   }
 
   #tokenOptions() {
@@ -414,6 +330,17 @@ export async function eventually(isSo: () => boolean): Promise<void> {
   const until = performance.now() + 10_000;
   while (!isSo()) {
     if (performance.now() > until) throw new Error("It never came to be so");
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+}
+
+/** Resolves once `read` gives that; it is asked again and again. */
+export async function eventuallyEqual<T>(read: () => Promise<T>, wanted: T): Promise<void> {
+  const until = performance.now() + 20_000;
+  while (true) {
+    const found = await read();
+    if (isDeepStrictEqual(found, wanted)) return;
+    if (performance.now() > until) assert.deepEqual(found, wanted);
     await new Promise<void>((resolve) => setImmediate(resolve));
   }
 }
