@@ -1,5 +1,6 @@
 /**
- * A node of the ring as a process of its own, with the permissions that it needs and no other.
+ * A node of the ring, or of another test, as a process of its own, with the permissions that it needs
+ * and no other.
  *
  * @module
  */
@@ -23,7 +24,7 @@ globalThis.addEventListener("unload", () => {
   for (const child of alive) child.kill("SIGKILL");
 });
 
-/** `ring_node.ts`, from its start to its end. Disposing it kills what still runs. */
+/** Such a node, from its start to its end. Disposing it kills what still runs. */
 export class RingProcess implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #ended: Promise<Deno.CommandStatus>;
@@ -40,7 +41,10 @@ export class RingProcess implements AsyncDisposable {
   }
 
   /** Resolves once it is up. */
-  static async start(variables: RingVariables): Promise<RingProcess> {
+  static async start(
+    variables: RingVariables,
+    program = "tests/support/ring_node.ts",
+  ): Promise<RingProcess> {
     const { host } = new URL(variables.DATABASE_URL);
     const child = new Deno.Command("deno", {
       args: [
@@ -51,7 +55,7 @@ export class RingProcess implements AsyncDisposable {
         `--allow-net=${host}`,
         // The driver looks at its own, though it is told everything.
         `--allow-env=${Object.keys(variables)},PG*`,
-        "tests/support/ring_node.ts",
+        program,
       ],
       cwd: root,
       env: { ...variables, NO_COLOR: "1" },

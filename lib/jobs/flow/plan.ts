@@ -79,7 +79,8 @@ const PlannedJob = z.object({
 export type PlannedJob = z.infer<typeof PlannedJob>;
 
 const PlannedNode = z.object({
-  name: z.string(),
+  // What undoes a node reports under its name, a slash and more.
+  name: z.string().regex(/^[^/]*$/),
   /** The place of its parent in the plan; only the first has none. */
   parent: z.int().exactOptional(),
   onChildFailure: z.enum(failurePolicies),

@@ -534,5 +534,6 @@ Deno.test("what is told must be a tree whose parents come first", () => {
   assert.throws(() => parses([root, { ...child, parent: 1 }]));
   assert.throws(() => parses([root, { ...child, parent: -1 }]));
   assert.throws(() => parses([root, { ...child, name: "root" }]));
+  assert.throws(() => parses([root, { ...child, name: "root/compensation" }]));
   assert.throws(() => parses([root, root]));
 });
