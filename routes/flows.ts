@@ -178,7 +178,7 @@ type Reason = Flow.Reason | RuntimeReason;
 const faces: ProblemsFor<Reason> = {
   "not-found": { status: 404, title: "No such flow" },
   "already-exists": { status: 409, title: "The flow exists already" },
-  "ended": { status: 409, title: "The flow has ended" },
+  "ended": { status: 409, title: "The flow has ended, or only undoes what it did" },
   "version-mismatch": { status: 412, title: "The flow has changed since it was read" },
   "idempotency-key-reused": {
     status: 422,

@@ -3,6 +3,7 @@
  *
  * What `decide` upholds and everyone else may assume:
  * - a flow ends once, and after its end enqueues nothing;
+ * - what is being undone is undone to its end, whatever fails or is cancelled meanwhile;
  * - a job is enqueued once, and only after its children have ended, all well or ignored;
  * - a report that comes twice, or too late to matter, changes nothing.
  *
@@ -17,7 +18,7 @@ import type { JobReport, ReportTarget } from "../job.ts";
 import { Event, ReportTarget as ReportTargetShape } from "./events.ts";
 import { evolve } from "./evolve.ts";
 import { bytesOf, FlowPlan } from "./plan.ts";
-import { hasEnded, initial, progressAt, reporterOf, type State } from "./state.ts";
+import { hasEnded, initial, isOver, progressAt, reporterOf, ROOT, type State } from "./state.ts";
 import { Unfolding } from "./unfolding.ts";
 
 export { snapshot } from "./snapshot.ts";
@@ -67,8 +68,9 @@ export function decide(state: State, command: Command, context: DecisionContext)
   if (state.status === "unstarted") return reject("not-found");
   if (command.type === "Report") return reported(state, command, unfolding);
 
-  if (hasEnded(state)) return reject("ended");
   if (state.status === "cancelling") return accept();
+  // How it ends is settled with its root, though it may have to wait for what is being undone.
+  if (hasEnded(state) || isOver(progressAt(state, ROOT))) return reject("ended");
   unfolding.cancel(context.principal.id);
   return unfolding.decision;
 }

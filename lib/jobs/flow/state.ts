@@ -127,6 +127,11 @@ export function hasEnded({ status }: State): boolean {
   return status === "completed" || status === "failed" || status === "cancelled";
 }
 
+/** Nothing can be made of the node any more. */
+export function isOver({ status }: Progress): boolean {
+  return status === "completed" || status === "failed" || status === "cancelled";
+}
+
 export function nodeAt({ tree }: State, place: number): PlannedNode {
   return tree.nodes[place]!;
 }

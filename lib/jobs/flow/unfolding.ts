@@ -15,6 +15,8 @@ import {
   ancestorsOf,
   below,
   compensatorOf,
+  hasEnded,
+  isOver,
   nodeAt,
   progressAt,
   ROOT,
@@ -87,9 +89,10 @@ export class Unfolding {
   #goOn(place: number, because?: string): void {
     this.#compensateAbove(place);
     const { parent } = nodeAt(this.#state, place);
-    if (parent === undefined) return this.#end(because);
-    // One that waits no more was given up when another child failed, or the flow was cancelled.
-    if (progressAt(this.#state, parent).status !== "waiting") return this.#endIfCancelled();
+    // A parent that waits no more was given up when another child failed, or the flow was cancelled.
+    if (parent === undefined || progressAt(this.#state, parent).status !== "waiting") {
+      return this.#endIfOver();
+    }
     const { onChildFailure } = nodeAt(this.#state, parent);
     if (because === undefined || onChildFailure === "ignore") return this.#enqueueIfReady(parent);
     if (onChildFailure === "fail") return this.#fail(parent, because);
@@ -144,21 +147,21 @@ export class Unfolding {
     this.#enqueue(compensation!, undoingName(name));
   }
 
-  #end(because: string | undefined): void {
-    if (this.#state.status === "cancelling") return this.#endIfCancelled();
-    if (because !== undefined) {
-      this.#record({ type: "FlowFailed", error: because });
-      return this.#report({ outcome: "failed", error: because });
-    }
-    const { result } = progressAt(this.#state, ROOT);
-    this.#record({ type: "FlowCompleted", result });
-    this.#report({ outcome: "completed", result });
-  }
-
-  #endIfCancelled(): void {
+  /** The root has ended, or the flow is being cancelled, and nothing is left to be undone. */
+  #endIfOver(): void {
     const { status, compensations, cancelledBy } = this.#state;
-    if (status !== "cancelling" || compensations.size > 0) return;
-    this.#endCancelled(cancelledBy!);
+    if (hasEnded(this.#state) || compensations.size > 0) return;
+    if (status === "cancelling") return this.#endCancelled(cancelledBy!);
+    const root = progressAt(this.#state, ROOT);
+    if (root.status === "completed") {
+      const { result } = root;
+      this.#record({ type: "FlowCompleted", result });
+      this.#report({ outcome: "completed", result });
+    } else if (isOver(root)) {
+      const { error = `${this.#name(ROOT)} was cancelled` } = root;
+      this.#record({ type: "FlowFailed", error });
+      this.#report({ outcome: "failed", error });
+    }
   }
 
   #endCancelled(by: string): void {

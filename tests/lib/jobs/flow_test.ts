@@ -402,6 +402,62 @@ Deno.test("compensate: what completes late in a part given up is undone further 
   ]);
 });
 
+Deno.test("compensate: what fails elsewhere does not cut it short, and the flow ends after it", () => {
+  const nodes = [
+    node("root", undefined, { onChildFailure: "ignore" }),
+    node("part", "root"),
+    node("saga", "part", { onChildFailure: "compensate" }),
+    undoable("a", "saga"),
+    undoable("b", "saga"),
+    node("c", "saga"),
+    node("d", "part"),
+  ];
+  const run = new FlowRun(nodes);
+  run.completes("a");
+  run.completes("b");
+  run.fails("c");
+  assert.deepEqual(run.fails("d"), [
+    "NodeFailed d",
+    "NodeFailed part",
+    "NodeEnqueued root",
+    "→ root",
+  ]);
+  assert.deepEqual(run.completes("root", 1), ["NodeCompleted root"]);
+  assert.equal(flowView(run.state)?.status, "running");
+  assert.deepEqual(run.cancel(), ["refused: ended"]);
+  assert.deepEqual(run.completes("b/compensation").at(-1), "→ a/compensation");
+  assert.deepEqual(run.completes("a/compensation"), [
+    "NodeUndone a",
+    "NodeFailed saga",
+    "FlowCompleted",
+  ]);
+
+  const strict = new FlowRun(
+    nodes.map((each) => ({ ...each, onChildFailure: "fail" as const }))
+      .map((each) => each.name === "saga" ? nodes[2]! : each),
+  );
+  strict.completes("a");
+  strict.fails("c", "first");
+  assert.deepEqual(strict.fails("d", "second"), [
+    "NodeFailed d",
+    "NodeFailed part",
+    "NodeFailed root",
+  ]);
+  assert.deepEqual(strict.completes("b"), [
+    "NodeCompleted b",
+    "CompensationPlanned saga",
+    "UndoingEnqueued b",
+    "→ b/compensation",
+  ]);
+  strict.completes("b/compensation");
+  assert.deepEqual(strict.fails("a/compensation"), [
+    "UndoingFailed a",
+    "NodeFailed saga",
+    "FlowFailed",
+  ]);
+  assert.deepEqual(strict.events.at(-1), { type: "FlowFailed", error: "d failed: second" });
+});
+
 Deno.test("a report that comes twice, late, or from nobody changes nothing", () => {
   const run = new FlowRun([
     node("root", undefined, { onChildFailure: "compensate" }),
