@@ -1,5 +1,6 @@
 /** Flows over HTTP, with real workers. */
 import assert from "node:assert/strict";
+import { sql } from "kysely";
 import { z } from "zod";
 import * as Flow from "../../lib/jobs/flow/aggregate.ts";
 import { childResults, readChildResults } from "../../lib/jobs/flow/views.ts";
@@ -296,6 +297,26 @@ Deno.test("flows are listed, the newest first, by what became of them", async ()
   for (const [index, status] of ["completed", "failed", "cancelled"].entries()) {
     assert.deepEqual((await listed(`&status=${status}`)).map(({ id }) => id), [ids[index]]);
   }
+});
+
+Deno.test("the list of flows can be made anew", async () => {
+  await using running = service();
+  const { admin } = running;
+  const one = [{ name: "anew", type: "number", payload: { n: 1 } }];
+  const { body: { id } } = await started(admin, one);
+  const last = await ended(admin, id);
+  const listed = async () =>
+    (await itemsOf(admin, "/flows", since(last))).find((flow) => flow.id === id);
+  const before = await listed();
+  await sql`update flow set status = 'running', completed = 77 where id = ${id}`.execute(
+    database.db,
+  );
+  assert.equal((await admin.post("/projections/flow_listing/rebuild")).status, 202);
+  for (let state = "running"; state === "running";) {
+    const { body } = await admin.get("/projections/flow_listing");
+    state = body.rebuild.state;
+  }
+  assert.deepEqual(await listed(), before);
 });
 
 Deno.test("flows are for administrators", async () => {

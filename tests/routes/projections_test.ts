@@ -83,12 +83,9 @@ Deno.test("how far each projection is can be seen", async () => {
   await alice.get("/events", since(await alice.get(event)));
   const { status, body } = await api.as("ada", "admin").get("/projections");
   assert.equal(status, 200);
-  assert.deepEqual(body.items.map(({ name }: { name: string }) => name), [
-    NAME,
-    "flow_listing",
-    "schedule_list",
-  ]);
-  const [{ through, lagMs }] = body.items;
+  const names = body.items.map(({ name }: { name: string }) => name);
+  assert.deepEqual(names.toSorted(), ["flow_listing", NAME, "schedule_list"]);
+  const { through, lagMs } = body.items.find(({ name }: { name: string }) => name === NAME);
   assert.match(through, /^[1-9][0-9]*$/);
   assert.equal(lagMs, 0);
 });
