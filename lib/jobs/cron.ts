@@ -53,9 +53,9 @@ export function isTimeZone(text: string): boolean {
 /** @throws unless both are what `isCron` and `isTimeZone` take. */
 export function cronTimes(cron: string, timeZone: string): CronTimes {
   const pattern = patternOf(cron);
-  const next = isEveryHour(cron)
-    ? (after: number) => nextAsTimePasses(pattern, timeZone, after)
-    : (after: number) => nextByCalendar(pattern, timeZone, after);
+  const following = isEveryHour(cron) ? nextAsTimePasses : nextByCalendar;
+  // Where zones are concerned there are no parts of milliseconds.
+  const next = (after: number) => following(pattern, timeZone, Math.floor(after));
   return { next, newest: (first, through, most) => newestOf(next, first, through, most) };
 }
 

@@ -80,6 +80,8 @@ const LEASE_USABLE = 2 / 3;
 const GIVE_UP_MS = 5_000;
 /** So many that no two claims ever draw the same. */
 const TOKENS = 2 ** 53;
+/** How often whoever waits for everything to be brought looks whether it is. */
+const DRAIN_LOOK_MS = 10;
 
 /** Any number of nodes may run one over the same outbox. */
 export class OutboxRelay implements AsyncDisposable {
@@ -94,6 +96,10 @@ export class OutboxRelay implements AsyncDisposable {
   /** Lanes in hand. */
   readonly #held = new Map<string, Promise<void>>();
   #nudge: (() => void) | undefined;
+  #isClaiming = false;
+  /** Messages handled, and calls to the outbox that were given up, since it was constructed. */
+  #handled = 0;
+  #failures = 0;
   /** Messages handled since the outbox was tidied. */
   #untidy = 0;
   #tidying: Promise<void> | undefined;
@@ -107,7 +113,7 @@ export class OutboxRelay implements AsyncDisposable {
       inFlightMax: 1,
     });
     const { outbox, env, observe, outside: targets = [], outsideLimits: outsides = {} } = options;
-    const onHandled = () => this.removed(1);
+    const onHandled = () => this.#tally(1);
     this.#outside = new OutsideLanes({
       targets,
       outbox,
@@ -133,6 +139,21 @@ export class OutboxRelay implements AsyncDisposable {
     this.#nudge?.();
   }
 
+  /**
+   * Brings what is due by now and what follows from it at once; for processes that do not run all the
+   * time. False if that takes longer than `withinMs`, if the outbox fails, or if this is stopped. What
+   * others have in hand is left to them, and what is paused after a failure to its time.
+   */
+  async drained(withinMs: number): Promise<boolean> {
+    const until = this.#options.env.monotonic() + withinMs;
+    const failures = this.#failures;
+    for (let before = -1; before !== this.#handled;) {
+      before = this.#handled;
+      if (!await this.#bringDue(until)) return false;
+    }
+    return this.#failures === failures;
+  }
+
   /** Finishes the lanes in hand and takes no other. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped.abort();
@@ -141,6 +162,33 @@ export class OutboxRelay implements AsyncDisposable {
     await this.#outside[Symbol.asyncDispose]();
     await Promise.all(this.#held.values());
     await this.#tidying;
+  }
+
+  get #isIdle(): boolean {
+    const isOwnIdle = this.#announced.size === 0 && this.#held.size === 0 && !this.#isClaiming;
+    return isOwnIdle && this.#outside.isIdle;
+  }
+
+  /** Page by page; false if it did not come to its end. */
+  async #bringDue(until: number): Promise<boolean> {
+    const { outbox, env } = this.#options;
+    let cursor: DueCursor | undefined;
+    do {
+      try {
+        const { lanes, next } = await outbox.due(cursor, this.#limits.pageMax);
+        cursor = next;
+        this.announce(lanes);
+      } catch (error) {
+        this.#failed("sweep", error);
+        return false;
+      }
+      while (!this.#isIdle) {
+        const leftMs = until - env.monotonic();
+        if (leftMs <= 0 || this.#stopped.signal.aborted) return false;
+        await this.#pause(Math.min(leftMs, DRAIN_LOOK_MS));
+      }
+    } while (cursor !== undefined);
+    return true;
   }
 
   async #claimAnnounced(): Promise<void> {
@@ -152,6 +200,7 @@ export class OutboxRelay implements AsyncDisposable {
         await this.#nudged();
         continue;
       }
+      this.#isClaiming = true;
       try {
         const claimedAt = env.monotonic();
         const claim = { token: Math.floor(env.random() * TOKENS), leaseMs, limit };
@@ -162,9 +211,11 @@ export class OutboxRelay implements AsyncDisposable {
         });
         for (const lane of lanes) this.#hold(lane, claimedAt + leaseMs * LEASE_USABLE);
       } catch (error) {
-        observe({ type: "relay-failed", task: "claim", error });
+        this.#failed("claim", error);
         // Whoever looks for what is due finds them again.
         await this.#pause(this.#limits.pollMs);
+      } finally {
+        this.#isClaiming = false;
       }
     }
   }
@@ -193,7 +244,6 @@ export class OutboxRelay implements AsyncDisposable {
 
   /** Never throws: a lane that could not be settled is given back by its lease. */
   async #bring(lane: ClaimedLane, deadline: number): Promise<void> {
-    const { observe } = this.#options;
     try {
       const failure = await this.#deliver(lane.messages, deadline);
       const handled = failure?.index ?? lane.messages.length;
@@ -201,12 +251,23 @@ export class OutboxRelay implements AsyncDisposable {
       if (failure === undefined) await this.#settling.add(laneOf(lane));
       else await this.#afterFailure(lane, failure);
     } catch (error) {
-      observe({ type: "relay-failed", task: "settle", error });
+      this.#failed("settle", error);
     }
+  }
+
+  /** It is not tried again at once. */
+  #failed(task: "claim" | "settle" | "sweep", error: unknown): void {
+    this.#failures++;
+    this.#options.observe({ type: "relay-failed", task, error });
   }
 
   #count(address: Address, messages: number): void {
     this.#options.observe({ type: "delivered", address, messages });
+    this.#tally(messages);
+  }
+
+  #tally(messages: number): void {
+    this.#handled += messages;
     this.removed(messages);
   }
 
@@ -300,7 +361,7 @@ export class OutboxRelay implements AsyncDisposable {
 
   /** Finds what was never announced here: left by a node that died, told by others, due by now. */
   async #sweep(): Promise<void> {
-    const { outbox, observe } = this.#options;
+    const { outbox } = this.#options;
     const { pageMax, pollMs } = this.#limits;
     let cursor: DueCursor | undefined;
     while (!this.#stopped.signal.aborted) {
@@ -316,7 +377,7 @@ export class OutboxRelay implements AsyncDisposable {
         this.announce(lanes);
         restMs = next === undefined ? Math.min(pollMs, Math.max(1, nextDueMs)) : 0;
       } catch (error) {
-        observe({ type: "relay-failed", task: "sweep", error });
+        this.#failed("sweep", error);
       }
       await this.#pause(restMs);
     }

@@ -121,6 +121,7 @@ export class OutsideLanes implements AsyncDisposable {
   /** Slow or failing when last seen; in the order in which they became so. */
   readonly #doubtful = new Set<string>();
   #nudge: (() => void) | undefined;
+  #isClaiming = false;
 
   constructor(options: OutsideOptions) {
     this.#options = options;
@@ -131,6 +132,11 @@ export class OutsideLanes implements AsyncDisposable {
 
   takes(kind: string): boolean {
     return this.#targets.has(kind);
+  }
+
+  /** Nothing that was announced is left to be brought. */
+  get isIdle(): boolean {
+    return this.#announced.size === 0 && this.#held.size === 0 && !this.#isClaiming;
   }
 
   /** There may be messages due in that lane. */
@@ -157,6 +163,7 @@ export class OutsideLanes implements AsyncDisposable {
         await this.#nudged();
         continue;
       }
+      this.#isClaiming = true;
       try {
         const claimedAt = env.monotonic();
         const claim = { token: Math.floor(env.random() * TOKENS), leaseMs, limit };
@@ -165,6 +172,8 @@ export class OutsideLanes implements AsyncDisposable {
       } catch (error) {
         observe({ type: "relay-failed", task: "claim", error });
         await this.#rest();
+      } finally {
+        this.#isClaiming = false;
       }
     }
   }
