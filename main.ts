@@ -30,8 +30,9 @@ import { type BodyParser, bodyParser } from "./lib/http/parsed.ts";
 import { openTokenKey } from "./lib/http/token_key.ts";
 import { mintToken, type TokenOptions, TokenVerifier } from "./lib/http/tokens.ts";
 import * as Flow from "./lib/jobs/flow/aggregate.ts";
+import { drained } from "./lib/jobs/draining.ts";
 import { handles, type JobBinding, type QueueOptions } from "./lib/jobs/job_worker.ts";
-import { JobWorkers } from "./lib/jobs/job_workers.ts";
+import { JobWorkers, queueNames } from "./lib/jobs/job_workers.ts";
 import * as Schedule from "./lib/jobs/schedule.ts";
 import { DataDirectoryInUse } from "./lib/postgres/data_lock.ts";
 import {
@@ -86,6 +87,8 @@ export interface ServiceParts {
 
 export interface Service extends AsyncDisposable {
   readonly url: string;
+  /** Brings and does what is due by now; false if that takes longer, or fails. */
+  drained(withinMs: number): Promise<boolean>;
 }
 
 /**
@@ -133,6 +136,7 @@ export async function startService(
   const running = starting.move();
   return {
     url: `http://${server.addr.hostname}:${server.addr.port}`,
+    drained: node.drained,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }
@@ -167,6 +171,8 @@ export interface Node extends AsyncDisposable {
   readonly system: ActorSystem;
   readonly store: Store;
   readonly observe: Observe;
+  /** Brings and does what is due; resolves to whether nothing was left within that time. */
+  drained(withinMs: number): Promise<boolean>;
 }
 
 /** Starts all parts of a node. Disposing it stops them in reverse. */
@@ -229,7 +235,15 @@ export function openNode(options: NodeOptions): Node {
     scheduleList: new PostgresScheduleList(database.db),
     scheduleListing: follow(scheduleProjection),
   });
-  return { http, system, store, observe, [Symbol.asyncDispose]: () => parts.disposeAsync() };
+  const names = queueNames(bindings.map(({ job }) => job));
+  return {
+    http,
+    system,
+    store,
+    observe,
+    drained: (withinMs) => drained({ env, relay, jobs, queues: names, workers }, withinMs),
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  };
 }
 
 /** For what people may as well learn a little later: commands come first. */

@@ -1,0 +1,29 @@
+/**
+ * The service where no process runs all the time, such as Deno Deploy: it serves while requests come,
+ * and is woken every minute to bring and do what has become due meanwhile.
+ *
+ * It takes `--unstable-cron`, and a server in `DATABASE_URL`: nothing is kept in files there. Ticks of
+ * schedules come up to a minute late, which is still on time.
+ *
+ * @module
+ */
+import { readConfig } from "../lib/config.ts";
+import { systemEnv } from "../lib/env.ts";
+import { openLog } from "../lib/telemetry/log.ts";
+import { startService } from "../main.ts";
+
+/** Less than until it is woken again. */
+const DRAIN_MS = 50_000;
+
+const config = readConfig(Deno.env.toObject());
+const log = openLog(config.logLevel, console.log, systemEnv.now);
+const starting = startService(config, log);
+
+// Told when the module is read, and before anything is awaited: that is when Deploy looks for it.
+Deno.cron("drain what is due", "* * * * *", async () => {
+  const { drained } = await starting;
+  log("info", "drained", { isComplete: await drained(DRAIN_MS) });
+});
+
+const { url } = await starting;
+log("info", "listening", { url });
