@@ -132,6 +132,8 @@ Deno.test("POST /:id/run enqueues the job, once under one key", async () => {
   assert.deepEqual(await jobsOf(first), [
     { type: "send-report", payload: { to: "ana" }, scheduledFor },
   ]);
+  await eventually(() => api.observed.some(({ type }) => type === "jobs-settled"));
+  assert.equal(api.observed.some(({ type }) => type === "delivery-failed"), false);
 });
 
 Deno.test("a tick that is due enqueues the job and moves the next run", async () => {
