@@ -82,7 +82,10 @@ const TOKENS = 2 ** 53;
 const GIVE_UP_MS = 5_000;
 /** Of quick jobs as many are claimed ahead as are done within so long, up to the most. */
 const AHEAD_MS = 100;
-const AHEAD_MAX = 1_000;
+const AHEAD_MAX = 2_000;
+const PACE_MS = 10;
+/** At that pace, claims are under way together: one is looked for while another is handed over. */
+const CLAIMS_MAX = 2;
 const ENDINGS_MAX = 500;
 
 /** Any number of nodes may run one for the same queue. */
@@ -97,9 +100,14 @@ export class JobWorker extends Worker {
   readonly #running = new Set<RunningJob>();
   /** Ended, and not recorded yet. */
   #unsettled = 0;
-  /** Since the last claim, which was then. */
+  /** Under way, and how many jobs they ask for. */
+  readonly #claims = new Set<Promise<void>>();
+  #expected = 0;
+  /** What the last claim found says to wait so long. */
+  #restMs = 0;
+  /** Jobs since the pace was last taken, which was then. */
   #done = 0;
-  #claimedAt = 0;
+  #pacedAt = 0;
   /** How many are claimed ahead. */
   #pace = 0;
   /** The last claim found less than it asked for. */
@@ -128,11 +136,15 @@ export class JobWorker extends Worker {
   protected override async run(): Promise<void> {
     this.#watching = this.#watch();
     while (!this.isDraining) {
+      const restMs = this.#restMs;
       const limit = this.#wanted();
-      // What ends wakes it.
-      if (limit <= 0) await this.rest(this.#limits.pollMs);
-      else await this.#claim(limit);
+      this.#restMs = 0;
+      // What is claimed, and what ends, wakes it.
+      if (restMs > 0) await this.rest(restMs);
+      else if (limit <= 0) await this.rest(this.#limits.pollMs);
+      else this.#startClaim(limit);
     }
+    await Promise.all(this.#claims);
   }
 
   /** What was claimed and not begun goes back at once, so that others can have it. */
@@ -151,8 +163,9 @@ export class JobWorker extends Worker {
   /** Nothing while half of what could be in hand is: few large claims cost less than many. */
   #wanted(): number {
     const { concurrency, claimMax } = this.#limits;
+    if (this.#claims.size >= (this.#pace >= claimMax ? CLAIMS_MAX : 1)) return 0;
     const most = concurrency + this.#pace;
-    const held = this.#running.size + this.#ahead.length;
+    const held = this.#running.size + this.#ahead.length + this.#expected;
     if (held > most / 2 && held >= concurrency || this.#unsettled > AHEAD_MAX) return 0;
     return Math.min(claimMax, most - held);
   }
@@ -160,18 +173,30 @@ export class JobWorker extends Worker {
   /** What is claimed under a limit begins at once: it is counted from its start. */
   #keepPace(): void {
     const now = this.env.monotonic();
-    const rate = this.#done / Math.max(1, now - this.#claimedAt);
+    const elapsedMs = now - this.#pacedAt;
+    if (elapsedMs < PACE_MS) return;
+    const rate = this.#done / elapsedMs;
     this.#pace = this.#isBounded ? 0 : Math.min(AHEAD_MAX, Math.floor(rate * AHEAD_MS));
     this.#done = 0;
-    this.#claimedAt = now;
+    this.#pacedAt = now;
   }
 
+  #startClaim(limit: number): void {
+    this.#keepPace();
+    this.#expected += limit;
+    const claim = this.#claim(limit).finally(() => {
+      this.#claims.delete(claim);
+      this.#expected -= limit;
+      this.wake();
+    });
+    this.#claims.add(claim);
+  }
+
+  /** Never throws. */
   async #claim(limit: number): Promise<void> {
     const { jobs, queue, env, observe, limits } = this.#options;
     const { leaseMs, pollMs } = this.#limits;
     const token = Math.floor(env.random() * TOKENS);
-    this.#keepPace();
-    let restMs = 0;
     try {
       const claim = { queue, token, leaseMs, limit, ...(limits !== undefined && { limits }) };
       const page = await retryTransient(() => jobs.claim(claim), {
@@ -189,14 +214,13 @@ export class JobWorker extends Worker {
       this.#isDry = page.jobs.length < limit;
       if (this.#isDry) {
         const dueMs = page.againMs ?? await jobs.nextDueMs(queue) ?? pollMs;
-        restMs = Math.min(pollMs, Math.max(1, dueMs));
+        this.#restMs = Math.min(pollMs, Math.max(1, dueMs));
       }
       this.note();
     } catch (error) {
       this.#failed("claim", error);
-      restMs = pollMs;
+      this.#restMs = pollMs;
     }
-    if (restMs > 0) await this.rest(restMs);
   }
 
   #accept(claimed: readonly ClaimedJob[]): void {

@@ -24,7 +24,7 @@ const MAINTENANCE_TIMEOUT_MS = 3_600_000;
 const EMBEDDED_ACQUIRE_TIMEOUT_MS = 5_000;
 const POOL_MAX = 8;
 const COMMITTERS_MAX = 2;
-const JOB_SESSIONS_MAX = 2;
+const JOB_SESSIONS_MAX = 3;
 /** Statements in flight on one connection before others are turned away. */
 const LOAD_MAX = 10_000;
 

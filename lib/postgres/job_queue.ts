@@ -13,6 +13,7 @@ import {
   type RawBuilder,
   sql,
 } from "kysely";
+import { PoisonFault } from "../fault.ts";
 import { JOB_KIND } from "../jobs/job.ts";
 import type {
   ClaimedJob,
@@ -28,7 +29,7 @@ import type {
   QueueLimits,
 } from "../jobs/job_queue.ts";
 import type { NewMessage } from "../runtime/store.ts";
-import { type EndingNeeds, settleStatement } from "./job_statements.ts";
+import { type EndingNeeds, removeStatement, settleStatement } from "./job_statements.ts";
 import { messageOf, type MessageRow } from "./outbox.ts";
 import type { Tables } from "./tables.ts";
 
@@ -47,7 +48,10 @@ export class PostgresJobQueue implements JobQueue {
   }
 
   async enqueue(jobs: readonly NewMessage[]): Promise<readonly string[]> {
-    if (jobs.length <= ENQUEUE_MAX) return await enqueued(this.#db, jobs);
+    if (jobs.length <= ENQUEUE_MAX) {
+      // Looking out for jobs that are known already takes a fifth of an insert's time.
+      return await insertedAsNew(this.#db, jobs) ?? await enqueued(this.#db, jobs);
+    }
     return await this.#db.transaction().execute((transaction) => enqueueWithin(transaction, jobs));
   }
 
@@ -84,12 +88,13 @@ export class PostgresJobQueue implements JobQueue {
   }
 
   async settle(endings: readonly JobEnding[]): Promise<readonly boolean[]> {
-    const asked = endings.map((ending, n) => endingRequest(n, ending)).sort(inOrder);
-    const { rows } = await this.#db.executeQuery<{ n: number }>(
-      CompiledQuery.raw(settleStatement(needsOf(endings)), [JSON.stringify(asked)]),
-    );
-    const held = new Set(rows.map(({ n }) => n));
-    return endings.map((_, n) => held.has(n));
+    const held = await settled(this.#db, endings);
+    const missed = endings.filter((_, n) => !held.has(n));
+    if (missed.length === 0) return endings.map(() => true);
+    // One that was prolonged in the same moment has moved, and is found at its new place.
+    const found = await settled(this.#db, missed);
+    const late = new Set(missed.filter((_, n) => found.has(n)));
+    return endings.map((ending, n) => held.has(n) || late.has(ending));
   }
 
   async extend(holds: readonly JobHold[], leaseMs: number) {
@@ -254,12 +259,24 @@ export async function enqueueWithin(
   return ids;
 }
 
-async function enqueued(
-  db: QueryExecutorProvider,
+/** Undefined, and nothing is inserted, if some of them are known already. */
+async function insertedAsNew(
+  db: Kysely<Tables>,
   jobs: readonly NewMessage[],
-): Promise<readonly string[]> {
+): Promise<readonly string[] | undefined> {
+  try {
+    await insertion(jobs, sql``).execute(db);
+    // Those that have ended were passed over, and are known by their ids all the same.
+    return jobs.map(({ messageId }) => messageId);
+  } catch (error) {
+    if (error instanceof PoisonFault) return undefined;
+    throw error;
+  }
+}
+
+function insertion(jobs: readonly NewMessage[], onConflict: RawBuilder<unknown>) {
   const rows = JSON.stringify(jobs.map((job) => messageRequest(job)));
-  const { rows: added } = await sql<{ message_id: string }>`
+  return sql<{ message_id: string }>`
     insert into outbox (kind, key, message_id, schema, command, correlation_id, causation_id,
       principal, traceparent, at, available_at, priority, unique_key, concurrency_key)
     select m.kind, m.key, m.id, m.schema, m.command, m.correlation, m.causation, m.principal,
@@ -271,8 +288,15 @@ async function enqueued(
     where not exists (select from finished_job f where f.message_id = m.id)
       and not exists (select from dead_letter d where d.message_id = m.id)
     order by m.place
-    on conflict do nothing
-    returning message_id`.execute(db);
+    ${onConflict}`;
+}
+
+async function enqueued(
+  db: QueryExecutorProvider,
+  jobs: readonly NewMessage[],
+): Promise<readonly string[]> {
+  const { rows: added } = await insertion(jobs, sql`on conflict do nothing returning message_id`)
+    .execute(db);
   if (added.length === jobs.length) return jobs.map(({ messageId }) => messageId);
   const mine = new Set(added.map(({ message_id }) => message_id));
   return await Promise.all(
@@ -456,6 +480,34 @@ function inOrder(
 ): number {
   if (a.queue !== b.queue) return a.queue < b.queue ? -1 : 1;
   return a.position - b.position;
+}
+
+/** Which of the endings are recorded, by their places in the list. */
+async function settled(
+  db: Kysely<Tables>,
+  endings: readonly JobEnding[],
+): Promise<ReadonlySet<number>> {
+  const ordered = endings.map((ending, n) => ({ n, ending }))
+    .sort((a, b) => inOrder(a.ending, b.ending));
+  const { rows } = await db.executeQuery<{ n: number }>(
+    isMereRemoval(endings)
+      ? CompiledQuery.raw(removeStatement, [
+        endings[0]!.queue,
+        ordered.map(({ ending }) => ending.position),
+        ordered.map(({ ending }) => ending.token),
+      ])
+      : CompiledQuery.raw(settleStatement(needsOf(endings)), [
+        JSON.stringify(ordered.map(({ ending }, place) => endingRequest(place, ending))),
+      ]),
+  );
+  return new Set(rows.map(({ n }) => ordered[n]!.n));
+}
+
+/** Nothing is left of these jobs, and all are of one queue. */
+function isMereRemoval(endings: readonly JobEnding[]): boolean {
+  const [first] = endings;
+  return !Object.values(needsOf(endings)).includes(true) &&
+    endings.every(({ queue }) => queue === first!.queue);
 }
 
 function needsOf(endings: readonly JobEnding[]): EndingNeeds {
