@@ -51,7 +51,7 @@ import { PostgresProjectionStore } from "./lib/postgres/projection_store.ts";
 import { PostgresRebuildStore } from "./lib/postgres/rebuild_store.ts";
 import { PostgresScheduleList, scheduleProjection } from "./lib/postgres/schedules.ts";
 import { EventBus } from "./lib/runtime/event_bus.ts";
-import { startHousekeeping } from "./lib/runtime/housekeeping.ts";
+import { Housekeeping } from "./lib/runtime/housekeeping.ts";
 import { observing } from "./lib/runtime/middleware.ts";
 import type { Publish } from "./lib/runtime/activation.ts";
 import type { Observe } from "./lib/runtime/observe.ts";
@@ -130,7 +130,8 @@ export async function startService(
   }));
   const { store } = node;
   const { replyRetentionMs } = limits;
-  starting.use(startHousekeeping({ env, store, observe: node.observe, replyRetentionMs }));
+  const { observe } = node;
+  starting.use(new Housekeeping({ env, store, observe, replyRetentionMs }).start());
   extend?.({ http: node.http, parseBody, system: node.system });
   const server = starting.use(listen(config, node.http));
   const running = starting.move();
@@ -219,6 +220,10 @@ export function openNode(options: NodeOptions): Node {
     bus.follow(followed, projectorLimits);
   const http = app({
     ...options.http,
+    readiness: async () => {
+      const { isReady, details } = await options.http.readiness();
+      return { isReady, details: { ...details, workers: [...bus.health(), ...workers.health()] } };
+    },
     system,
     store,
     db: database.db.$extendTables<LiveEventTables & NoticeTables>(),

@@ -86,10 +86,6 @@ class QueueUpkeep extends Worker {
     this.#options = options;
   }
 
-  protected override get inHand(): number {
-    return 0;
-  }
-
   protected override async run(): Promise<void> {
     while (!this.isDraining) {
       await this.#try("depth", () => this.#observeDepth());
@@ -97,10 +93,6 @@ class QueueUpkeep extends Worker {
       await this.pause(DEPTH_MS);
     }
   }
-
-  protected override async finish(): Promise<void> {}
-
-  protected override abandon(): void {}
 
   async #observeDepth(): Promise<void> {
     const { jobs, queues, observe } = this.#options;

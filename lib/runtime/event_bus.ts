@@ -35,6 +35,7 @@ import {
   type ProjectorLimits,
 } from "./projector.ts";
 import type { Commit } from "./store.ts";
+import type { WorkerHealth } from "./worker.ts";
 
 export interface Subscriber {
   readonly name: string;
@@ -108,6 +109,11 @@ export class EventBus<Transaction> implements AsyncDisposable {
     const projector = new Projector({ projection, store, env, observe, limits, around });
     this.#projectors.push(projector);
     return projector;
+  }
+
+  /** Of each durable subscriber. */
+  health(): readonly WorkerHealth[] {
+    return this.#projectors.map((projector) => projector.health());
   }
 
   /** Something was committed: durable subscribers look soon. */

@@ -6,6 +6,7 @@
 import type { Env } from "../env.ts";
 import type { Observe } from "./observe.ts";
 import type { Store } from "./store.ts";
+import { Worker } from "./worker.ts";
 
 export interface HousekeepingOptions {
   readonly env: Env;
@@ -19,29 +20,35 @@ export interface HousekeepingOptions {
 const EVERY_MS = 10 * 60_000;
 /** Rows of one deletion: few enough that it holds nobody up. */
 const DELETE_MAX = 5_000;
+/** What one deletion may take. */
+const DRAIN_MS = 5_000;
 
-/** Runs until disposed. Several nodes may: what one has dropped, the next does not find. */
-export function startHousekeeping(options: HousekeepingOptions): AsyncDisposable {
-  const stopped = new AbortController();
-  const ended = keepHouse(options, stopped.signal);
-  return {
-    async [Symbol.asyncDispose]() {
-      stopped.abort();
-      await ended;
-    },
-  };
-}
+/** Several nodes may run one: what one has dropped, the next does not find. */
+export class Housekeeping extends Worker {
+  readonly #options: HousekeepingOptions;
 
-async function keepHouse(options: HousekeepingOptions, stopped: AbortSignal): Promise<void> {
-  const { env, store, observe, replyRetentionMs, everyMs = EVERY_MS } = options;
-  while (!stopped.aborted) {
-    try {
-      await env.sleep(everyMs, stopped);
-      const before = env.now() - replyRetentionMs;
-      while (!stopped.aborted && await store.forgetReplies(before, DELETE_MAX) === DELETE_MAX);
-    } catch (error) {
-      if (stopped.aborted) return;
-      observe({ type: "maintenance-failed", task: "forget-replies", error });
+  constructor(options: HousekeepingOptions) {
+    super({ name: "housekeeping", env: options.env, drainMs: DRAIN_MS });
+    this.#options = options;
+  }
+
+  protected override async run(): Promise<void> {
+    const { env, observe, replyRetentionMs, everyMs = EVERY_MS } = this.#options;
+    while (true) {
+      await this.pause(everyMs);
+      if (this.isDraining) return;
+      try {
+        await this.#forgetReplies(env.now() - replyRetentionMs);
+        this.note();
+      } catch (error) {
+        this.note(error);
+        observe({ type: "maintenance-failed", task: "forget-replies", error });
+      }
     }
+  }
+
+  async #forgetReplies(before: number): Promise<void> {
+    const { store } = this.#options;
+    while (!this.isDraining && await store.forgetReplies(before, DELETE_MAX) === DELETE_MAX);
   }
 }

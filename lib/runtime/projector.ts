@@ -9,6 +9,7 @@ import { backoffMs } from "../resilience/backoff.ts";
 import type { Delivery, Middleware } from "./middleware.ts";
 import type { Observe } from "./observe.ts";
 import type { FeedEvent, FeedQuery } from "./store.ts";
+import { Worker } from "./worker.ts";
 
 /** Follows the feed with effects in a transaction of the store, such as rows of read tables. */
 export interface Projection<Transaction> {
@@ -74,6 +75,9 @@ export interface ProjectorLimits {
   readonly pauseMostMs: number;
 }
 
+/** What a page may take. */
+const DRAIN_MS = 10_000;
+
 export const defaultProjectorLimits: ProjectorLimits = {
   pageMax: 200,
   restMs: 0,
@@ -101,11 +105,9 @@ export interface ProjectorOptions<Transaction> {
  * taken one by one: those before the one that is not to be handled get through, and that one is
  * known. It is never skipped: nothing behind it is applied until it is.
  */
-export class Projector<Transaction> implements AsyncDisposable {
+export class Projector<Transaction> extends Worker {
   readonly #options: ProjectorOptions<Transaction>;
   readonly #limits: ProjectorLimits;
-  readonly #stopped = new AbortController();
-  readonly #ended: Promise<void>;
   /** The projection with the layers around it. */
   readonly #wrapped: Projection<Transaction>;
   #through = 0n;
@@ -115,24 +117,26 @@ export class Projector<Transaction> implements AsyncDisposable {
   #failures = 0;
   /** So many events are taken one by one, as one of them fails its page. */
   #singles = 0;
-  #nudge: (() => void) | undefined;
   #isWanted = false;
   #isAwaited = false;
 
+  /** Starts it. */
   constructor(options: ProjectorOptions<Transaction>) {
+    const { projection, env } = options;
+    super({ name: `projection/${projection.name}`, env, drainMs: DRAIN_MS });
     this.#options = options;
     this.#limits = { ...defaultProjectorLimits, ...options.limits };
     this.#wrapped = {
       ...options.projection,
       apply: (transaction, events) => this.#apply(transaction, events),
     };
-    this.#ended = this.#run();
+    this.start();
   }
 
   /** Something was committed: look soon. */
-  wake(): void {
+  override wake(): void {
     this.#isWanted = true;
-    this.#nudge?.();
+    this.nudge();
   }
 
   /** Resolves to whether the projection shows this write, at the latest after `withinMs`. */
@@ -144,7 +148,7 @@ export class Projector<Transaction> implements AsyncDisposable {
       const leftMs = until - env.monotonic();
       if (leftMs <= 0) return false;
       this.#isAwaited = true;
-      this.#nudge?.();
+      this.nudge();
       await env.sleep(Math.min(leftMs, this.#limits.waitPollMs));
       if (this.#through >= wanted) break;
       this.#advanceTo(await store.through(projection.name));
@@ -152,21 +156,16 @@ export class Projector<Transaction> implements AsyncDisposable {
     return true;
   }
 
-  /** Lets the page in hand be finished, and takes no other. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#stopped.abort();
-    await this.#ended;
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#stopped.signal.aborted) {
+  /** Once drained, the page in hand is finished, and no other taken. */
+  protected override async run(): Promise<void> {
+    while (!this.isDraining) {
       this.#isWanted = false;
       this.#isAwaited = false;
       try {
-        if (!await this.#advance()) await this.#rest();
-        else await this.#restUntil(() => this.#isAwaited, this.#limits.restMs);
+        if (!await this.#advance()) await this.#restAWhile();
+        else await this.restUntil(() => this.#isAwaited, this.#limits.restMs);
       } catch (error) {
-        await this.#restUntil(() => false, this.#noteFailure(error));
+        await this.restUntil(() => false, this.#noteFailure(error));
       }
     }
   }
@@ -180,6 +179,7 @@ export class Projector<Transaction> implements AsyncDisposable {
     const advance = await store.advance(this.#wrapped, limit);
     if (advance === undefined) return false;
     this.#failures = 0;
+    this.note();
     this.#singles = Math.max(0, this.#singles - 1);
     this.#advanceTo(advance.through);
     if (advance.events > 0) {
@@ -210,6 +210,7 @@ export class Projector<Transaction> implements AsyncDisposable {
     const { pauseFirstMs: firstMs, pauseMostMs, pollMs } = this.#limits;
     const isFault = error instanceof TransientFault;
     const attempts = ++this.#failures;
+    this.note(error);
     const mostMs = isFault ? Math.min(pollMs, pauseMostMs) : pauseMostMs;
     const retryInMs = backoffMs(attempts, env.random(), { firstMs, mostMs });
     const [first, ...rest] = this.#page;
@@ -235,29 +236,9 @@ export class Projector<Transaction> implements AsyncDisposable {
   }
 
   /** Until the next poll; a while after a commit; and no longer once a query waits. */
-  async #rest(): Promise<void> {
+  async #restAWhile(): Promise<void> {
     const { pollMs, gatherMs } = this.#limits;
-    await this.#restUntil(() => this.#isWanted || this.#isAwaited, pollMs);
-    if (this.#isWanted) await this.#restUntil(() => this.#isAwaited, gatherMs);
-  }
-
-  /** At the longest for `ms`. */
-  async #restUntil(isOver: () => boolean, ms: number): Promise<void> {
-    const { env } = this.#options;
-    const stopped = this.#stopped.signal;
-    const until = env.monotonic() + ms;
-    for (let left = ms; left > 0; left = until - env.monotonic()) {
-      if (isOver() || stopped.aborted) return;
-      const nudged = new AbortController();
-      this.#nudge = () => nudged.abort();
-      const signal = AbortSignal.any([nudged.signal, stopped]);
-      try {
-        await env.sleep(left, signal);
-      } catch (reason) {
-        if (reason !== signal.reason) throw reason;
-      } finally {
-        this.#nudge = undefined;
-      }
-    }
+    await this.restUntil(() => this.#isWanted || this.#isAwaited, pollMs);
+    if (this.#isWanted) await this.restUntil(() => this.#isAwaited, gatherMs);
   }
 }

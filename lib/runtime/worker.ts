@@ -75,7 +75,7 @@ export abstract class Worker implements AsyncDisposable {
   /** Look now, and not only at the next poll. */
   wake(): void {
     this.#isWoken = true;
-    this.#nudge?.();
+    this.nudge();
   }
 
   health(): WorkerHealth {
@@ -89,11 +89,16 @@ export abstract class Worker implements AsyncDisposable {
 
   /** Works until it is drained. */
   protected abstract run(): Promise<void>;
-  /** Resolves once nothing is in hand. */
-  protected abstract finish(): Promise<void>;
-  /** Has what is in hand end now. */
-  protected abstract abandon(): void;
-  protected abstract get inHand(): number;
+
+  /** Resolves once nothing is in hand; for workers that do other things beside `run`. */
+  protected async finish(): Promise<void> {}
+
+  /** Has what is in hand end now, where that is possible. */
+  protected abandon(): void {}
+
+  protected get inHand(): number {
+    return 0;
+  }
 
   protected get isDraining(): boolean {
     return this.#drained.signal.aborted;
@@ -113,15 +118,29 @@ export abstract class Worker implements AsyncDisposable {
     await this.#sleep(ms, this.#drained.signal);
   }
 
-  /** At the longest for `ms`; ends when it is woken, has been since the last rest, or is drained. */
+  /**
+   * At the longest for `ms`; ends when it is woken, has been since the last rest, or is drained. Only
+   * one loop of a worker may rest; others pause.
+   */
   protected async rest(ms: number): Promise<void> {
-    if (!this.#isWoken) {
-      const woken = new AbortController();
-      this.#nudge = () => woken.abort();
-      await this.#sleep(ms, AbortSignal.any([woken.signal, this.#drained.signal]));
+    await this.restUntil(() => this.#isWoken, ms);
+    this.#isWoken = false;
+  }
+
+  /** The same until a condition holds, which is looked at whenever the worker is nudged. */
+  protected async restUntil(isOver: () => boolean, ms: number): Promise<void> {
+    const until = this.env.monotonic() + ms;
+    for (let leftMs = ms; leftMs > 0; leftMs = until - this.env.monotonic()) {
+      if (isOver() || this.isDraining) return;
+      const nudged = new AbortController();
+      this.#nudge = () => nudged.abort();
+      await this.#sleep(leftMs, AbortSignal.any([nudged.signal, this.#drained.signal]));
       this.#nudge = undefined;
     }
-    this.#isWoken = false;
+  }
+
+  protected nudge(): void {
+    this.#nudge?.();
   }
 
   async #stop(): Promise<void> {

@@ -1,7 +1,7 @@
 /** One key, one effect, one answer: whoever repeats a request, and wherever. */
 import assert from "node:assert/strict";
 import type { Idempotency, Principal } from "../../../lib/runtime/envelope.ts";
-import { startHousekeeping } from "../../../lib/runtime/housekeeping.ts";
+import { Housekeeping } from "../../../lib/runtime/housekeeping.ts";
 import type { RuntimeEvent } from "../../../lib/runtime/observe.ts";
 import { brief, watched, World } from "./world.ts";
 
@@ -153,13 +153,13 @@ Deno.test("housekeeping forgets replies once they are old, and not before", asyn
   const node = world.node();
   const { env } = world;
   await node.add("a", 5, once);
-  const house = startHousekeeping({
+  const house = new Housekeeping({
     env,
     store: node.store,
     observe: () => {},
     replyRetentionMs: 1_000,
     everyMs: 300,
-  });
+  }).start();
   await env.advance(900);
   assert.equal(brief(await node.add("a", 5, once)), "total 5 at 1, again");
   await env.advance(300);
@@ -177,13 +177,13 @@ Deno.test("housekeeping goes on until nothing old is left, and survives a fault"
     store.calls.forgetReplies++;
     return Promise.resolve(left.shift()!);
   };
-  const house = startHousekeeping({
+  const house = new Housekeeping({
     env,
     store,
     observe: (event) => void observed.push(event),
     replyRetentionMs: 1_000,
     everyMs: 300,
-  });
+  }).start();
   await env.advance(300);
   assert.equal(store.calls.forgetReplies, 3);
   store.forgetReplies = () => Promise.reject(new Error("away"));
