@@ -124,12 +124,7 @@ export function enqueue<Payload>(
 ): Message & { readonly job: JobTraits } {
   job.payload.parse(payload);
   const command: JobCommand = { type: job.type, payload, ...rest };
-  const bytes = new TextEncoder().encode(JSON.stringify(command)).length;
-  if (bytes > PAYLOAD_BYTES_MAX) {
-    throw new PayloadTooLarge(
-      `Cannot enqueue ${job.type}: ${bytes} bytes are more than ${PAYLOAD_BYTES_MAX}`,
-    );
-  }
+  refuseLarge(command);
   return {
     to: { kind: JOB_KIND, key: job.queue },
     schema: job.schema,
@@ -141,6 +136,16 @@ export function enqueue<Payload>(
       ...(concurrencyKey !== undefined && { concurrencyKey }),
     },
   };
+}
+
+function refuseLarge(command: JobCommand): void {
+  const text = JSON.stringify(command);
+  // UTF-8 takes three bytes for a unit of UTF-16 at most.
+  if (text.length * 3 <= PAYLOAD_BYTES_MAX) return;
+  const bytes = new TextEncoder().encode(text).length;
+  if (bytes <= PAYLOAD_BYTES_MAX) return;
+  const fact = `${bytes} bytes are more than ${PAYLOAD_BYTES_MAX}`;
+  throw new PayloadTooLarge(`Cannot enqueue ${command.type}: ${fact}`);
 }
 
 /** What a handler knows beyond the payload. */
