@@ -35,6 +35,7 @@ export abstract class Worker implements AsyncDisposable {
   #state: WorkerState = "configured";
   #failure: WorkerHealth["failure"];
   #ended: Promise<void> | undefined;
+  #draining: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
   #isWoken = false;
   #nudge: (() => void) | undefined;
@@ -54,13 +55,8 @@ export abstract class Worker implements AsyncDisposable {
   }
 
   /** Takes nothing new; resolves once what is in hand has ended. */
-  async drain(): Promise<void> {
-    if (this.#state === "configured") this.#state = "stopped";
-    if (this.#state === "running") this.#state = "draining";
-    this.#drained.abort();
-    await this.#ended;
-    await this.finish();
-    this.#state = "stopped";
+  drain(): Promise<void> {
+    return this.#draining ??= this.#drain();
   }
 
   /** Drains, and abandons what has not ended after `drainMs`. */
@@ -141,6 +137,15 @@ export abstract class Worker implements AsyncDisposable {
 
   protected nudge(): void {
     this.#nudge?.();
+  }
+
+  async #drain(): Promise<void> {
+    if (this.#state === "configured") this.#state = "stopped";
+    if (this.#state === "running") this.#state = "draining";
+    this.#drained.abort();
+    await this.#ended;
+    await this.finish();
+    this.#state = "stopped";
   }
 
   async #stop(): Promise<void> {
