@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { isDeepStrictEqual } from "node:util";
 import { Hono } from "hono";
 import { z } from "zod";
 import type { Env } from "../lib/env.ts";
+import { TransientFault } from "../lib/fault.ts";
 import { answer } from "../lib/http/answer.ts";
 import { type CallerEnv, requireRole } from "../lib/http/caller.ts";
 import { causeOf } from "../lib/http/cause.ts";
@@ -37,7 +37,7 @@ export interface JobOptions {
   readonly jobDefinitions: readonly JobDefinition[];
   readonly deadLetters: DeadLetters;
   readonly parseBody: BodyParser;
-  readonly env: Pick<Env, "uuid">;
+  readonly env: Pick<Env, "now" | "uuid">;
 }
 
 const DELAY_MOST_MS = 366 * 24 * 3_600_000;
@@ -83,14 +83,16 @@ export function jobs(options: JobOptions): Hono<CallerEnv> {
       const { type, payload, ...chosen } = await parseBody(c, NewJob);
       const job = definitions.get(type);
       if (job === undefined) throw invalidBody(["type"], "There is no job of this type");
-      const message = enqueued(job, payload, chosen);
       const cause = causeOf(c);
+      const requestHash = cause.idempotency?.requestHash;
+      const options = { ...chosen, ...(requestHash !== undefined && { requestHash }) };
+      const message = enqueued(job, payload, options);
       const messageId = idOfNew(cause);
-      const [id] = await jobs.enqueue([newMessage(message, cause, messageId)]);
-      const record = found(await jobs.get(id!));
-      if (id === messageId && !isDeepStrictEqual(record.command, asJson(message.command))) {
-        throw keyReused();
-      }
+      const sent = newMessage(message, cause, messageId);
+      const [id] = await jobs.enqueue([sent]);
+      const record = await jobs.get(id!) ?? justEnded(sent, id!, env.now());
+      const isOther = (record.command as JobCommand).requestHash !== requestHash;
+      if (id === messageId && isOther) throw keyReused();
       return answer(c, id === messageId ? 201 : 200, jobView(record), {
         Location: `/api/v1/jobs/${id}`,
       });
@@ -115,7 +117,7 @@ export function jobs(options: JobOptions): Hono<CallerEnv> {
       await parseBody(c, Nothing, { absent: {} });
       const record = found(await jobs.get(id));
       const command = record.command as JobCommand;
-      const report = reportOf(record, command, { is: "cancelled" }, env.uuid);
+      const report = reportOf(record, command, { is: "cancelled" }, () => env.uuid());
       const by = c.get("caller").principal.id;
       const became = await jobs.cancel(id, by, {
         keepMs: CANCELLED_KEEP_MS,
@@ -147,9 +149,13 @@ function newMessage(message: Message, cause: Cause, messageId: string): NewMessa
   };
 }
 
-/** As it comes back from the store. */
-function asJson(value: unknown): unknown {
-  return JSON.parse(JSON.stringify(value));
+/** A job that ended before it could be looked at, and is not kept, as it was when it was enqueued. */
+function justEnded({ delayMs, ...job }: NewMessage, id: string, now: number): JobRecord {
+  if (id !== job.messageId) throw new TransientFault("Cannot show who has the key: it has ended");
+  const priority = job.job?.priority ?? 0;
+  const status = delayMs > 0 ? "delayed" : "waiting";
+  const due = { at: now, availableAt: now + delayMs };
+  return { ...job, ...due, status, priority, attempts: 0, position: 0 };
 }
 
 function enqueued(

@@ -17,6 +17,7 @@ export const JOB_KIND = "job";
 export const PRIORITY_MOST = 9;
 export const PAYLOAD_BYTES_MAX = 64 * 1_024;
 export const RESULT_BYTES_MAX = 64 * 1_024;
+export const PROGRESS_BYTES_MAX = 16 * 1_024;
 
 export interface JobDefinition<Payload = unknown> {
   /** Stored, so never renamed. */
@@ -68,6 +69,8 @@ export interface JobCommand {
   readonly reportTo?: ReportTarget;
   /** The time of the schedule that it is for, in epoch milliseconds. */
   readonly scheduledFor?: number;
+  /** Of the request that enqueued it under an idempotency key. */
+  readonly requestHash?: string;
 }
 
 /** An actor that takes {@linkcode JobReport} as a command. */
@@ -105,6 +108,7 @@ export interface EnqueueOptions {
   readonly attemptsMax?: number;
   readonly reportTo?: ReportTarget;
   readonly scheduledFor?: number;
+  readonly requestHash?: string;
 }
 
 /** Why something cannot be enqueued. */
@@ -115,13 +119,17 @@ export class PayloadTooLarge extends Error {
 /**
  * A message that has the job done.
  *
- * @throws what the payload's parser throws; {@linkcode PayloadTooLarge}.
+ * @throws what the payload's parser throws; {@linkcode PayloadTooLarge}; RangeError for a priority
+ * that no worker looks at.
  */
 export function enqueue<Payload>(
   job: Enqueued<Payload>,
   payload: NoInfer<Payload>,
   { delayMs = 0, priority = job.priority, uniqueKey, concurrencyKey, ...rest }: EnqueueOptions = {},
 ): Message & { readonly job: JobTraits } {
+  if (!Number.isInteger(priority) || priority < 0 || priority > PRIORITY_MOST) {
+    throw new RangeError(`Cannot enqueue ${job.type}: ${priority} is no priority`);
+  }
   job.payload.parse(payload);
   const command: JobCommand = { type: job.type, payload, ...rest };
   refuseLarge(command);
@@ -156,9 +164,9 @@ export interface JobContext {
   readonly correlationId: string;
   readonly reportTo: ReportTarget | undefined;
   readonly scheduledFor: number | undefined;
-  /** Aborted when the job takes too long, is cancelled, or was given to another worker. */
+  /** Aborted when the job takes too long, is cancelled, or is, or may be, another worker's by now. */
   readonly signal: AbortSignal;
-  /** Notes how far the job is, as JSON, for whoever asks. */
+  /** Notes how far the job is, as JSON of at most 16 KiB, for whoever asks. */
   progress(progress: unknown): Promise<void>;
   /** Makes what the job asks of actors have its effect once, though the job be tried again. */
   cause(step?: string): Cause;

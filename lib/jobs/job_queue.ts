@@ -41,6 +41,8 @@ export interface JobHold {
 export interface ClaimedJob extends OutboxMessage, JobHold {
   /** Counts this one. */
   readonly attempt: number;
+  /** Somebody wanted it cancelled while another had it: it is not to be begun again. */
+  readonly isCancelled?: boolean;
 }
 
 export interface JobPage {
@@ -139,10 +141,14 @@ export interface JobQueue {
   /** Records endings of claims that still hold; says of each whether it does. */
   settle(endings: readonly JobEnding[]): Promise<readonly boolean[]>;
 
-  /** Prolongs claims; answers with those lost, and those whose job somebody wants cancelled. */
+  /**
+   * Prolongs claims; answers with those lost, and those whose job somebody wants cancelled. Of jobs
+   * that are counted against limits a claim is lost as well when its place was given away.
+   */
   extend(
     holds: readonly JobHold[],
     leaseMs: number,
+    options?: { readonly isCounted: boolean },
   ): Promise<{ readonly lost: readonly JobHold[]; readonly cancelled: readonly JobHold[] }>;
 
   /** Notes how far a job is; false if the claim no longer holds. */

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Env } from "../env.ts";
-import { TransientFault } from "../fault.ts";
+import { PoisonFault, TransientFault } from "../fault.ts";
 import { backoffMs } from "../resilience/backoff.ts";
 import { retryTransient } from "../resilience/retry.ts";
 import { Batcher } from "../runtime/batcher.ts";
@@ -16,12 +16,13 @@ import {
   type JobDefinition,
   type JobHandler,
   type JobOutcome,
+  type JobReport,
   RESULT_BYTES_MAX,
   Unretryable,
 } from "./job.ts";
 import type { ClaimedJob, JobEnding, JobHold, JobQueue, QueueLimits } from "./job_queue.ts";
 import { reportOf } from "./job_report.ts";
-import { RunningJob } from "./running_job.ts";
+import { HELD_BY_ANOTHER, RunningJob } from "./running_job.ts";
 
 /** A queue, as one node works at it. */
 export interface QueueOptions {
@@ -83,7 +84,8 @@ const GIVE_UP_MS = 5_000;
 /** Of quick jobs as many are claimed ahead as are done within so long, up to the most. */
 const AHEAD_MS = 100;
 const AHEAD_MAX = 2_000;
-const PACE_MS = 10;
+/** Over less than this no pace is measured: slow jobs that end together are not quick ones. */
+const PACE_MS = 20;
 /** At that pace, claims are under way together: one is looked for while another is handed over. */
 const CLAIMS_MAX = 2;
 const ENDINGS_MAX = 500;
@@ -105,7 +107,7 @@ export class JobWorker extends Worker {
   #expected = 0;
   /** What the last claim found says to wait so long. */
   #restMs = 0;
-  /** Jobs since the pace was last taken, which was then. */
+  /** Since the pace was last measured, which was then. */
   #done = 0;
   #pacedAt = 0;
   /** How many are claimed ahead. */
@@ -151,13 +153,16 @@ export class JobWorker extends Worker {
   protected override async finish(): Promise<void> {
     const ahead = this.#ahead;
     this.#ahead = [];
-    for (const job of ahead) this.#end({ ...this.#holdOf(job), is: "released" });
+    this.#release(ahead);
     if (this.inHand > 0) await new Promise<void>((resolve) => this.#idle = resolve);
     await this.#watching;
   }
 
   protected override abandon(): void {
-    for (const job of this.#running) this.#leave(job, { is: "released" }, "abandoned");
+    for (const job of [...this.#running]) {
+      job.stop("its worker stops");
+      this.#leave(job, { is: "released" }, "abandoned");
+    }
   }
 
   /** Nothing while half of what could be in hand is: few large claims cost less than many. */
@@ -197,14 +202,19 @@ export class JobWorker extends Worker {
     const { jobs, queue, env, observe, limits } = this.#options;
     const { leaseMs, pollMs } = this.#limits;
     const token = Math.floor(env.random() * TOKENS);
+    let askedAt = 0;
     try {
       const claim = { queue, token, leaseMs, limit, ...(limits !== undefined && { limits }) };
-      const page = await retryTransient(() => jobs.claim(claim), {
+      const ask = () => {
+        askedAt = env.monotonic();
+        return jobs.claim(claim);
+      };
+      const page = await retryTransient(ask, {
         env,
         giveUpMs: GIVE_UP_MS,
         onFailure: (error) => this.#failed("claim", error),
       });
-      this.#accept(page.jobs);
+      this.#accept(page.jobs, askedAt + leaseMs);
       if (page.jobs.length > 0 && limits?.rate !== undefined) {
         await jobs.started(queue, token, limits.rate.windowMs);
       }
@@ -223,13 +233,23 @@ export class JobWorker extends Worker {
     }
   }
 
-  #accept(claimed: readonly ClaimedJob[]): void {
+  #accept(claimed: readonly ClaimedJob[], heldUntil: number): void {
+    // An answer may come so late that others have them by now, and limits no longer count them.
+    if (this.env.monotonic() >= heldUntil) return this.#release(claimed);
     this.#ahead.push(...claimed);
     this.#begin();
+    if (!this.#isBounded) return;
+    const begun = new Set(claimed);
+    for (const job of this.#running) if (begun.has(job.claimed)) job.heldUntil = heldUntil;
   }
 
-  /** As many as may run. */
+  #release(claimed: readonly ClaimedJob[]): void {
+    for (const job of claimed) this.#end({ ...this.#holdOf(job), is: "released" });
+  }
+
+  /** As many as may run; while it is drained, none. */
   #begin(): void {
+    if (this.isDraining) return;
     let begun = 0;
     while (this.#running.size < this.#limits.concurrency && begun < this.#ahead.length) {
       this.#start(this.#ahead[begun++]!);
@@ -255,6 +275,9 @@ export class JobWorker extends Worker {
   async #run(job: RunningJob, binding: JobBinding | undefined): Promise<void> {
     // What fails at once must not end before those that began with it have begun.
     await null;
+    if (job.claimed.isCancelled) {
+      return this.#leave(job, { is: "cancelled", keepMs: job.retentionMs }, "cancelled");
+    }
     try {
       if (binding === undefined) throw new Error(`Nothing here does jobs of type ${job.type}`);
       if (job.isWornOut) {
@@ -290,7 +313,7 @@ export class JobWorker extends Worker {
     const { observe, env } = this.#options;
     const report = ending.is === "retried" || ending.is === "released"
       ? undefined
-      : reportOf(job.claimed, job.command, ending, env.uuid);
+      : reportOf(job.claimed, job.command, ending, () => env.uuid());
     this.#end({ ...this.#holdOf(job.claimed), ...ending, ...(report !== undefined && { report }) });
     this.#done++;
     const { claimed, type: jobType, attempt, startedAt } = job;
@@ -333,14 +356,30 @@ export class JobWorker extends Worker {
   }
 
   async #settle(endings: readonly JobEnding[]): Promise<readonly boolean[]> {
-    const { jobs, env, observe, queue } = this.#options;
-    const held = await retryTransient(() => jobs.settle(endings), {
-      env,
-      giveUpMs: GIVE_UP_MS,
-      onFailure: (error) => this.#failed("settle", error),
-    });
+    const { observe, queue } = this.#options;
+    const held = await this.#recorded(endings);
     observe({ type: "jobs-settled", queue, jobs: endings.length });
     return held;
+  }
+
+  async #recorded(endings: readonly JobEnding[]): Promise<readonly boolean[]> {
+    const { jobs, env } = this.#options;
+    try {
+      return await retryTransient(() => jobs.settle(endings), {
+        env,
+        giveUpMs: GIVE_UP_MS,
+        onFailure: (error) => this.#failed("settle", error),
+      });
+    } catch (error) {
+      if (!(error instanceof PoisonFault)) throw error;
+      this.#failed("settle", error);
+      const [first, ...others] = endings;
+      if (others.length === 0) return await jobs.settle([unrecordable(first!, error)]);
+      // Only whose result the store refuses is to suffer from it.
+      const half = Math.ceil(endings.length / 2);
+      const parts = [endings.slice(0, half), endings.slice(half)];
+      return (await Promise.all(parts.map((part) => this.#recorded(part)))).flat();
+    }
   }
 
   #failed(task: "claim" | "settle" | "extend", error: unknown): void {
@@ -359,6 +398,8 @@ export class JobWorker extends Worker {
       await (this.isDraining ? env.sleep(watchMs) : this.pause(watchMs));
       const now = env.monotonic();
       for (const job of [...this.#running]) {
+        // Who cannot prolong it must think that others run in its place.
+        if (now >= job.heldUntil) job.stop("its lease is over");
         if (now < job.deadline) continue;
         job.stop("timed out");
         this.#afterFailure(job, new TimedOut(`It took longer than ${job.timeoutMs} ms`));
@@ -370,19 +411,24 @@ export class JobWorker extends Worker {
   }
 
   async #extend(): Promise<void> {
-    const { jobs } = this.#options;
-    const running = new Map([...this.#running].map((job) => [job.claimed.position, job]));
-    const holds = [...[...this.#running].map(({ claimed }) => claimed), ...this.#ahead];
+    const { jobs, env } = this.#options;
+    const { leaseMs } = this.#limits;
+    const running = [...this.#running];
+    const holds = [...running.map(({ claimed }) => claimed), ...this.#ahead];
     if (holds.length === 0) return;
+    const heldUntil = env.monotonic() + leaseMs;
     try {
-      const { lost, cancelled } = await jobs.extend(holds, this.#limits.leaseMs);
-      for (const { position } of cancelled) {
-        const job = running.get(position);
-        if (job !== undefined) job.cancel();
+      const isCounted = this.#isBounded;
+      const { lost, cancelled } = await jobs.extend(holds, leaseMs, { isCounted });
+      const [gone, unwanted] = [new Set(lost.map(nameOf)), new Set(cancelled.map(nameOf))];
+      for (const job of running) {
+        const name = nameOf(job.claimed);
+        if (gone.has(name)) job.stop(HELD_BY_ANOTHER);
+        else if (isCounted) job.heldUntil = heldUntil;
+        if (unwanted.has(name)) job.cancel();
       }
-      const gone = new Set(lost.map(({ position }) => position));
-      this.#ahead = this.#ahead.filter(({ position }) => !gone.has(position));
-      for (const position of gone) running.get(position)?.stop("held by another worker");
+      this.#ahead = this.#ahead.filter((job) => !gone.has(nameOf(job)))
+        .map((job) => unwanted.has(nameOf(job)) ? { ...job, isCancelled: true } : job);
     } catch (error) {
       this.#failed("extend", error);
     }
@@ -392,6 +438,22 @@ export class JobWorker extends Worker {
 type Ending = JobEnding extends infer Each
   ? Each extends JobEnding ? Omit<Each, keyof JobHold | "report" | "isCounted"> : never
   : never;
+
+/** A worker may hold a job twice: under a claim that it lost, and under one that it made since. */
+function nameOf({ position, token }: JobHold): string {
+  return `${token}/${position}`;
+}
+
+/** What becomes of a job whose end the store refuses to keep. */
+function unrecordable(ending: JobEnding, cause: PoisonFault): JobEnding {
+  const { queue, position, token, isCounted, report } = ending;
+  const error = reasonOf(new Unretryable(`Its end cannot be recorded: ${cause.message}`));
+  const failed = { queue, position, token, isCounted, is: "failed", error } as const;
+  if (report === undefined) return failed;
+  const { type, node, jobId } = report.command as JobReport;
+  const told: JobReport = { type, node, jobId, outcome: "failed", error };
+  return { ...failed, report: { ...report, command: told } };
+}
 
 /** What a handler that takes too long is told. */
 class TimedOut extends Error {
@@ -407,6 +469,8 @@ function payloadOf(job: JobDefinition, { schema, command }: ClaimedJob): unknown
 function refuseLarge(result: unknown): void {
   if (result === undefined || result === null) return;
   const text = JSON.stringify(result);
-  if (text !== undefined && text.length <= RESULT_BYTES_MAX) return;
-  throw new Unretryable(`Its result is no JSON of at most ${RESULT_BYTES_MAX} characters`);
+  // Few results are so long that their bytes have to be counted.
+  const isShort = text !== undefined && 3 * text.length <= RESULT_BYTES_MAX;
+  if (isShort || text && new TextEncoder().encode(text).length <= RESULT_BYTES_MAX) return;
+  throw new Unretryable(`Its result is no JSON of at most ${RESULT_BYTES_MAX} bytes`);
 }

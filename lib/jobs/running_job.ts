@@ -2,8 +2,16 @@
 import type { Env } from "../env.ts";
 import type { Backoff } from "../resilience/backoff.ts";
 import type { Cause } from "../runtime/envelope.ts";
-import { type JobCommand, type JobContext, jobDefaults, type JobDefinition } from "./job.ts";
+import {
+  type JobCommand,
+  type JobContext,
+  jobDefaults,
+  type JobDefinition,
+  PROGRESS_BYTES_MAX,
+} from "./job.ts";
 import type { ClaimedJob } from "./job_queue.ts";
+
+export const HELD_BY_ANOTHER = "held by another worker";
 
 export class RunningJob {
   readonly claimed: ClaimedJob;
@@ -11,6 +19,8 @@ export class RunningJob {
   readonly context: JobContext;
   /** In monotonic milliseconds. */
   readonly startedAt: number;
+  /** Until then its claim holds for certain, in monotonic milliseconds. */
+  heldUntil = Infinity;
   readonly #job: JobDefinition | undefined;
   #stopped: AbortController | undefined;
   #isCancelled = false;
@@ -38,7 +48,10 @@ export class RunningJob {
       get signal() {
         return signal();
       },
-      progress: async (progress) => void await note(progress),
+      progress: async (progress) => {
+        refuseLarge(progress);
+        if (!await note(progress)) this.stop(HELD_BY_ANOTHER);
+      },
       cause: (step = "") => causeOf(claimed, command, step, env.uuid(), this.deadline),
     };
   }
@@ -89,6 +102,12 @@ export class RunningJob {
   stop(why: string): void {
     (this.#stopped ??= new AbortController()).abort(new DOMException(why, "AbortError"));
   }
+}
+
+function refuseLarge(progress: unknown): void {
+  const bytes = new TextEncoder().encode(JSON.stringify(progress) ?? "").length;
+  if (bytes > 0 && bytes <= PROGRESS_BYTES_MAX) return;
+  throw new RangeError(`Progress must be JSON of at most ${PROGRESS_BYTES_MAX} bytes`);
 }
 
 /** Of what a job asks of actors: repeated by another attempt, it has no second effect. */

@@ -108,6 +108,8 @@ export class MemoryJobQueue implements JobQueue {
     await null;
     const { queue, token, leaseMs, limit, limits = {} } = claim;
     const now = this.#env.now();
+    const isLimited = Object.values(limits).some((limit) => limit !== undefined);
+    if (isLimited) this.#giveAway(queue);
     const { room, againMs } = this.#room(claim, limits);
     const free = this.#due(queue)
       .filter(({ token: holder, leaseUntil }) => leaseUntil <= now || holder === token)
@@ -131,10 +133,9 @@ export class MemoryJobQueue implements JobQueue {
       }
       chosen.push(job);
     }
-    const isCounted = Object.values(limits).some((limit) => limit !== undefined);
     for (const job of chosen) {
       if (job.token !== token) job.attempts++;
-      Object.assign(job, { token, leaseUntil: now + leaseMs, isCounted });
+      Object.assign(job, { token, leaseUntil: now + leaseMs, isCounted: isLimited });
     }
     this.#noteStart(claim, chosen.length);
     return {
@@ -144,6 +145,7 @@ export class MemoryJobQueue implements JobQueue {
           queue,
           token,
           attempt: job.attempts,
+          ...(job.cancelledBy !== undefined && { isCancelled: true }),
         })
       ),
       ...(againMs !== undefined && { againMs }),
@@ -165,9 +167,22 @@ export class MemoryJobQueue implements JobQueue {
 
   #noteStart({ queue, token, leaseMs, limits }: JobClaim, jobs: number): void {
     if (limits?.rate === undefined || jobs === 0) return;
+    const earlier = this.#starts.find((start) => start.queue === queue && start.token === token);
+    this.#starts = this.#starts.filter((start) => start !== earlier);
     const countsUntil = this.#env.now() + leaseMs + limits.rate.windowMs;
-    this.#starts = this.#starts.filter((start) => start.token !== token);
-    this.#starts.push({ queue, token, jobs, countsUntil });
+    this.#starts.push({
+      queue,
+      token,
+      jobs: Math.max(jobs, earlier?.jobs ?? 0),
+      countsUntil: Math.max(countsUntil, earlier?.countsUntil ?? 0),
+    });
+  }
+
+  /** The places of jobs whose lease is over. */
+  #giveAway(queue: string): void {
+    for (const job of this.#due(queue)) {
+      if (job.leaseUntil <= this.#env.now()) job.isCounted = false;
+    }
   }
 
   async started(queue: string, token: number, windowMs: number): Promise<void> {
@@ -200,7 +215,8 @@ export class MemoryJobQueue implements JobQueue {
     Object.assign(job, { token: undefined, leaseUntil: 0, isCounted: false });
     if (ending.is === "released") job.attempts--;
     else {
-      job.availableAt = this.#env.now() + ending.delayMs;
+      const isWanted = job.cancelledBy === undefined;
+      job.availableAt = this.#env.now() + (isWanted ? ending.delayMs : 0);
       job.error = ending.error;
     }
   }
@@ -213,7 +229,7 @@ export class MemoryJobQueue implements JobQueue {
       const { uniqueKey: _, ...traits } = message.job ?? { priority: 0 };
       this.#post.bury({ ...message, job: traits, attempts, error: ending.error, buriedAt: now });
     } else {
-      if (ending.is === "cancelled") job.cancelledBy ??= "";
+      job.cancelledBy = ending.is === "cancelled" ? job.cancelledBy ?? "" : undefined;
       this.#keep(job, ending.is === "completed" ? ending.result : undefined, ending.keepMs);
     }
     if (ending.report !== undefined) this.#post.tell([copied(ending.report)], now);
@@ -231,16 +247,17 @@ export class MemoryJobQueue implements JobQueue {
     this.#finished.set(job.message.messageId, kept);
   }
 
-  async extend(holds: readonly JobHold[], leaseMs: number) {
+  async extend(holds: readonly JobHold[], leaseMs: number, { isCounted } = { isCounted: false }) {
     await null;
     const leaseUntil = this.#env.now() + leaseMs;
-    for (const hold of holds) {
+    const held = new Map(holds.flatMap((hold) => {
       const job = this.#held(hold);
-      if (job !== undefined) job.leaseUntil = leaseUntil;
-    }
+      return job === undefined || isCounted && !job.isCounted ? [] : [[hold, job] as const];
+    }));
+    for (const job of held.values()) job.leaseUntil = leaseUntil;
     return {
-      lost: holds.filter((hold) => this.#held(hold) === undefined),
-      cancelled: holds.filter((hold) => this.#held(hold)?.cancelledBy !== undefined),
+      lost: holds.filter((hold) => !held.has(hold)),
+      cancelled: holds.filter((hold) => held.get(hold)?.cancelledBy !== undefined),
     };
   }
 

@@ -13,7 +13,7 @@ import {
   type RawBuilder,
   sql,
 } from "kysely";
-import { PoisonFault } from "../fault.ts";
+import { PoisonFault, TransientFault } from "../fault.ts";
 import { JOB_KIND } from "../jobs/job.ts";
 import type {
   ClaimedJob,
@@ -37,6 +37,8 @@ type Int8 = number | bigint | string;
 
 /** Jobs of one statement: it is all or nothing, and a parameter of bounded size. */
 const ENQUEUE_MAX = 1_000;
+/** A key that is taken whenever it is tried and free whenever it is looked at is asked for so often. */
+const ENQUEUE_TRIES = 10;
 /** Of a queue with limits, so many that might run are looked at for those that may. */
 const LOOK_MAX = 1_000;
 
@@ -61,8 +63,7 @@ export class PostgresJobQueue implements JobQueue {
     if (!isLimited) return { jobs: await claimed(this.#db, claim) };
     return await this.#db.transaction().execute(async (transaction) => {
       // One at a time counts what runs, so that two cannot both take what was left.
-      await sql`select pg_advisory_xact_lock(hashtextextended(${`queue/${claim.queue}`}, 0))`
-        .execute(transaction);
+      await lockQueue(transaction, claim.queue);
       return await claimedWithin(transaction, claim, limits);
     });
   }
@@ -97,36 +98,16 @@ export class PostgresJobQueue implements JobQueue {
     return endings.map((ending, n) => held.has(n) || late.has(ending));
   }
 
-  async extend(holds: readonly JobHold[], leaseMs: number) {
-    const asked = holds.map((hold, n) => holdRequest(n, hold)).sort(inOrder);
-    const { rows } = await sql<{ n: number; is_cancelled: boolean }>`
-      with request as materialized (
-        select * from jsonb_to_recordset(${JSON.stringify(asked)}::text::jsonb) as r(
-          n int, kind text, queue text, position bigint, token bigint)
-      ),
-      held as materialized (
-        select r.*, o.place from request r cross join lateral (
-          select ctid as place from outbox
-          where outbox.kind = r.kind and outbox.key = r.queue and outbox.position = r.position
-            and outbox.token = r.token
-          limit 1 for update
-        ) o
-      ),
-      counted as (
-        update running_job set lease_until = now() + ${leaseMs} * interval '1 ms'
-        from (
-          select j.place from held r cross join lateral (
-            select ctid as place from running_job j
-            where j.queue = r.queue and j.position = r.position and j.token = r.token
-            limit 1 for update
-          ) j
-        ) running
-        where running_job.ctid = running.place
-      )
-      update outbox o set lease_until = now() + ${leaseMs} * interval '1 ms'
-      from held r where o.ctid = r.place
-      returning r.n, o.cancelled_by is not null as is_cancelled`.execute(this.#db);
-    const held = new Map(rows.map(({ n, is_cancelled }) => [n, is_cancelled]));
+  async extend(holds: readonly JobHold[], leaseMs: number, { isCounted } = { isCounted: false }) {
+    const found = isCounted
+      ? await this.#db.transaction().execute(async (transaction) => {
+        // Not while somebody counts what runs: it would count a place neither as free nor as taken.
+        const queues = new Set(holds.map(({ queue }) => queue));
+        for (const queue of [...queues].sort()) await lockQueue(transaction, queue);
+        return await extended(transaction, holds, leaseMs, isCounted);
+      })
+      : await extended(this.#db, holds, leaseMs, isCounted);
+    const held = new Map(found.map(({ n, is_cancelled }) => [n, is_cancelled]));
     return {
       lost: holds.filter((_, n) => !held.has(n)),
       cancelled: holds.filter((_, n) => held.get(n) === true),
@@ -247,6 +228,52 @@ export class PostgresJobQueue implements JobQueue {
   }
 }
 
+/** A limit is kept by one at a time. */
+async function lockQueue(transaction: QueryExecutorProvider, queue: string): Promise<void> {
+  await sql`select pg_advisory_xact_lock(hashtextextended(${`queue/${queue}`}, 0))`
+    .execute(transaction);
+}
+
+async function extended(
+  db: QueryExecutorProvider,
+  holds: readonly JobHold[],
+  leaseMs: number,
+  isCounted: boolean,
+) {
+  const asked = holds.map((hold, n) => holdRequest(n, hold)).sort(inOrder);
+  const { rows } = await sql<{ n: number; is_cancelled: boolean }>`
+    with request as materialized (
+      select * from jsonb_to_recordset(${JSON.stringify(asked)}::text::jsonb) as r(
+        n int, kind text, queue text, position bigint, token bigint)
+    ),
+    held as materialized (
+      select r.*, o.place from request r cross join lateral (
+        select ctid as place from outbox
+        where outbox.kind = r.kind and outbox.key = r.queue and outbox.position = r.position
+          and outbox.token = r.token
+          and (not ${isCounted}::boolean or exists (
+            select from running_job j
+            where j.queue = r.queue and j.position = r.position and j.token = r.token))
+        limit 1 for update
+      ) o
+    ),
+    counted as (
+      update running_job set lease_until = now() + ${leaseMs} * interval '1 ms'
+      from (
+        select j.place from held r cross join lateral (
+          select ctid as place from running_job j
+          where j.queue = r.queue and j.position = r.position and j.token = r.token
+          limit 1 for update
+        ) j
+      ) running
+      where running_job.ctid = running.place
+    )
+    update outbox o set lease_until = now() + ${leaseMs} * interval '1 ms'
+    from held r where o.ctid = r.place
+    returning r.n, o.cancelled_by is not null as is_cancelled`.execute(db);
+  return rows;
+}
+
 /** Enqueues with whatever else `transaction` does; otherwise as {@linkcode JobQueue.enqueue} says. */
 export async function enqueueWithin(
   transaction: QueryExecutorProvider,
@@ -312,23 +339,50 @@ type MessageRequest = ReturnType<typeof messageRequest>;
 async function enqueued(
   db: QueryExecutorProvider,
   jobs: readonly NewMessage[],
+  triesLeft = ENQUEUE_TRIES,
 ): Promise<readonly string[]> {
-  const { rows: added } = await insertion(jobs, sql`on conflict do nothing returning message_id`)
-    .execute(db);
+  const added = await inserted(db, jobs);
   if (added.length === jobs.length) return jobs.map(({ messageId }) => messageId);
-  const mine = new Set(added.map(({ message_id }) => message_id));
-  return await Promise.all(
-    jobs.map((job) => mine.has(job.messageId) ? job.messageId : standInFor(db, job)),
-  );
+  const ids = new Map(added.map((id) => [id, id]));
+  const others = jobs.filter(({ messageId }) => !ids.has(messageId));
+  const missed: NewMessage[] = [];
+  await Promise.all(others.map(async (job) => {
+    const id = await standInFor(db, job);
+    if (id === undefined) missed.push(job);
+    else ids.set(job.messageId, id);
+  }));
+  if (missed.length > 0) {
+    // Whoever had the key has ended since, and is not kept: it is free.
+    if (triesLeft === 1) throw new TransientFault("Cannot enqueue: a unique key changes hands");
+    const again = await enqueued(db, missed, triesLeft - 1);
+    missed.forEach(({ messageId }, n) => ids.set(messageId, again[n]!));
+  }
+  return jobs.map(({ messageId }) => ids.get(messageId)!);
 }
 
-/** Who has the unique key, if anyone still does. */
-async function standInFor(db: QueryExecutorProvider, job: NewMessage): Promise<string> {
-  const { rows } = await sql<{ message_id: string }>`
-    select message_id from outbox
-    where key = ${job.to.key} and unique_key = ${job.job?.uniqueKey ?? null}
-      and unique_key is not null`.execute(db);
-  return rows[0]?.message_id ?? job.messageId;
+async function inserted(
+  db: QueryExecutorProvider,
+  jobs: readonly NewMessage[],
+): Promise<readonly string[]> {
+  const { rows } = await insertion(jobs, sql`on conflict do nothing returning message_id`)
+    .execute(db);
+  return rows.map(({ message_id }) => message_id);
+}
+
+/** The job itself, if it is known; else who has its unique key, if anyone still does. */
+async function standInFor(
+  db: QueryExecutorProvider,
+  { messageId, to, job }: NewMessage,
+): Promise<string | undefined> {
+  const { rows } = await sql<{ id: string | null }>`
+    select coalesce(
+      (select message_id from outbox where kind = 'job' and message_id = ${messageId}::uuid),
+      (select message_id from finished_job where message_id = ${messageId}::uuid),
+      (select message_id from dead_letter where message_id = ${messageId}::uuid),
+      (select message_id from outbox where key = ${to.key}
+        and unique_key = ${job?.uniqueKey ?? null} and unique_key is not null)) as id`
+    .execute(db);
+  return rows[0]?.id ?? undefined;
 }
 
 function messageRequest(message: NewMessage) {
@@ -353,11 +407,12 @@ interface ClaimRow extends MessageRow {
   readonly attempts: number;
   readonly priority: number;
   readonly available_at: Date;
+  readonly is_cancelled: boolean;
 }
 
 const claimedColumns = sql`o.kind, o.key, o.position, o.message_id, o.schema, o.command,
   o.correlation_id, o.causation_id, o.principal, o.traceparent, o.at, o.attempts, o.priority,
-  o.available_at`;
+  o.available_at, o.cancelled_by is not null as is_cancelled`;
 
 /** Due, and nobody has it; or this very claim does. */
 function isFree(token: number) {
@@ -468,7 +523,10 @@ async function claimedWithin(
       select ${queue}, ${token}::bigint, count(*),
         now() + ${leaseMs + (rate?.windowMs ?? 0)} * interval '1 ms'
       from taken where ${rateMax}::bigint is not null having count(*) > 0
-      on conflict (queue, token) do update set jobs = excluded.jobs
+      -- The first answer got lost, or this one will: whichever it was, they start within its lease.
+      on conflict (queue, token) do update set
+        jobs = greatest(job_start.jobs, excluded.jobs),
+        counts_until = greatest(job_start.counts_until, excluded.counts_until)
     )
     select t.*, case when room.jobs = 0 and recent.jobs >= ${rateMax}::bigint
       then recent.again_ms end as again_ms
@@ -488,7 +546,13 @@ function asQueued(a: ClaimRow, b: ClaimRow): number {
 }
 
 function claimedJob(row: ClaimRow, { queue, token }: JobClaim): ClaimedJob {
-  return { ...messageOf(row), queue, token, attempt: row.attempts };
+  return {
+    ...messageOf(row),
+    queue,
+    token,
+    attempt: row.attempts,
+    ...(row.is_cancelled && { isCancelled: true }),
+  };
 }
 
 /** All who touch several jobs do it in this order, so that they cannot wait in a circle. */

@@ -97,8 +97,10 @@ returned as (
   update outbox o set token = null, lease_until = null,
     attempts = o.attempts - case r."is" when 'released' then 1 else 0 end,
     error = coalesce(r.error, o.error),
-    available_at = case r."is" when 'retried' then now() + r.delay * interval '1 ms'
-      else o.available_at end
+    available_at = case when r."is" = 'released' then o.available_at
+      -- Whoever takes it next has nothing to do but end it.
+      when o.cancelled_by is not null then now()
+      else now() + r.delay * interval '1 ms' end
   from held r
   where o.ctid = r.place and o.token = r.token and r."is" in ('retried', 'released')
   returning r.n

@@ -287,6 +287,23 @@ const contract: Record<string, JobTest> = {
     await settled(jobs, held[0]!, { is: "cancelled", keepMs: HOUR_MS });
     const { status, cancelledBy } = (await jobs.get(first!))!;
     assert.deepEqual({ status, cancelledBy }, { status: "cancelled", cancelledBy: "root" });
+    await settled(jobs, held[1]!);
+    const done = (await jobs.get(second!))!;
+    assert.deepEqual([done.status, done.cancelledBy], ["completed", undefined]);
+  },
+
+  "a job that somebody wants cancelled is not begun again": async ({ jobs }, queue) => {
+    const [first, second] = await enqueued(jobs, queue, {}, {});
+    const [held] = await claimed(jobs, queue, { limit: 1 });
+    const [crashed] = await claimed(jobs, queue, { leaseMs: 100 });
+    assert.deepEqual([held!.isCancelled, crashed!.isCancelled], [undefined, undefined]);
+    assert.equal(await jobs.cancel(first!, "root", { keepMs: HOUR_MS }), "cancelling");
+    assert.equal(await jobs.cancel(second!, "root", { keepMs: HOUR_MS }), "cancelling");
+    await settled(jobs, held!, { is: "retried", delayMs: HOUR_MS, error: "it failed as well" });
+    const again: ClaimedJob[] = [];
+    while (again.length < 2) again.push(...await claimed(jobs, queue));
+    assert.deepEqual(again.map(({ isCancelled }) => isCancelled), [true, true]);
+    assert.deepEqual(again.map(({ messageId }) => messageId).sort(), [first, second].sort());
   },
 
   "whoever waits for a job is told once, with its end": async ({ jobs, outbox }, queue) => {
@@ -339,6 +356,17 @@ const contract: Record<string, JobTest> = {
     assert.deepEqual(await claimed(jobs, queue), []);
   },
 
+  "a job that is known stays itself, though another has its key": async ({ jobs }, queue) => {
+    const first = newJob(queue, 1, { uniqueKey: "daily" });
+    await jobs.enqueue([first]);
+    const [held] = await claimed(jobs, queue);
+    await settled(jobs, held!);
+    const second = newJob(queue, 2, { uniqueKey: "daily" });
+    const ids = [first.messageId, second.messageId];
+    assert.deepEqual(await jobs.enqueue([first, second]), ids);
+    assert.deepEqual(await jobs.enqueue([first]), [first.messageId]);
+  },
+
   "no more run at a time than the queue allows": async ({ jobs }, queue) => {
     await enqueued(jobs, queue, {}, {}, {}, {});
     const limits = { runningMax: 2 };
@@ -355,6 +383,18 @@ const contract: Record<string, JobTest> = {
     const limits = { runningMax: 1 };
     await claimed(jobs, queue, { limits, leaseMs: 0 });
     assert.deepEqual(numbers((await room(jobs, queue, limits)).jobs), [0]);
+  },
+
+  "a place that was given to another is lost": async ({ jobs }, queue) => {
+    await enqueued(jobs, queue, {});
+    const limits = { runningMax: 1 };
+    const [first] = await claimed(jobs, queue, { limits, leaseMs: 0 });
+    const counted = { isCounted: true };
+    assert.deepEqual((await jobs.extend([first!], 0, counted)).lost, [], "nobody was there");
+    await enqueued(jobs, queue, { priority: 0 });
+    assert.equal((await room(jobs, queue, limits)).jobs.length, 1);
+    assert.deepEqual((await jobs.extend([first!], HOUR_MS, counted)).lost, [first]);
+    assert.equal(await settled(jobs, first!, completed, true), true, "what is done is done");
   },
 
   "no more of one key run at a time than the queue allows": async ({ jobs }, queue) => {
@@ -384,6 +424,21 @@ const contract: Record<string, JobTest> = {
     assert(againMs! > HOUR_MS - 60_000 && againMs! <= HOUR_MS, "counted from when they began");
     await jobs.started(queue, first.jobs[0]!.token, 0);
     assert.deepEqual(numbers((await room(jobs, queue, limits)).jobs), [3, 4]);
+  },
+
+  "a claim that is repeated counts as the larger of both": async ({ jobs }, queue) => {
+    await enqueued(jobs, queue, {}, {}, {}, {}, {});
+    const limits = { rate: { max: 3, windowMs: HOUR_MS } };
+    const token = newToken();
+    for (const job of await claimed(jobs, queue, { token, limits, limit: 2 })) {
+      await settled(jobs, job, completed, true);
+    }
+    await jobs.started(queue, token, 1_000);
+    assert.deepEqual(numbers(await claimed(jobs, queue, { token, limits, limit: 1 })), [2]);
+    const next = await room(jobs, queue, limits);
+    assert.deepEqual(numbers(next.jobs), [3]);
+    const { againMs } = await room(jobs, queue, limits);
+    assert(againMs! > HOUR_MS, "those of the second may start to the end of its lease");
   },
 
   "jobs are listed by queue and status, the newest first": async ({ jobs }, queue) => {
