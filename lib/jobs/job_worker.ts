@@ -393,21 +393,24 @@ export class JobWorker extends Worker {
     const { env } = this.#options;
     const { watchMs, leaseMs } = this.#limits;
     let extendAt = env.monotonic() + leaseMs / 3;
+    // Beside it, as the store may take long to answer.
+    let extending: Promise<void> | undefined;
     while (!this.isDraining || this.inHand > 0) {
       // While it is drained, what is in hand is still watched.
       await (this.isDraining ? env.sleep(watchMs) : this.pause(watchMs));
       const now = env.monotonic();
       for (const job of [...this.#running]) {
-        // Who cannot prolong it must think that others run in its place.
-        if (now >= job.heldUntil) job.stop("its lease is over");
+        // Who could not prolong it must think that soon others run in its place.
+        if (now >= job.heldUntil - watchMs) job.stop("its lease is over");
         if (now < job.deadline) continue;
         job.stop("timed out");
         this.#afterFailure(job, new TimedOut(`It took longer than ${job.timeoutMs} ms`));
       }
-      if (now < extendAt) continue;
+      if (now < extendAt || extending !== undefined) continue;
       extendAt = now + leaseMs / 3;
-      await this.#extend();
+      extending = this.#extend().finally(() => extending = undefined);
     }
+    await extending;
   }
 
   async #extend(): Promise<void> {
