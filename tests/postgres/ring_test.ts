@@ -1,16 +1,21 @@
-/** Messages that go round a ring of actors, while nodes die and freeze and connections break. */
+/**
+ * Messages and jobs that go round a ring of actors, while nodes die and freeze, connections break,
+ * and the database server is stopped, killed and started.
+ */
 import assert from "node:assert/strict";
-import { type Kysely, sql } from "kysely";
+import { type Kysely, type RawBuilder, sql } from "kysely";
 import { systemEnv } from "../../lib/env.ts";
 import { openDatabase } from "../../lib/postgres/database.ts";
 import { PostgresEventStore } from "../../lib/postgres/event_store.ts";
 import { migrateToLatest } from "../../lib/postgres/migrate.ts";
+import { PostgresOutbox } from "../../lib/postgres/outbox.ts";
 import type { Tables } from "../../lib/postgres/tables.ts";
+import { retryTransient } from "../../lib/resilience/retry.ts";
 import type { Cause } from "../../lib/runtime/envelope.ts";
 import { ActorSystem } from "../../lib/runtime/system.ts";
 import { readEvent } from "../../lib/runtime/turn.ts";
 import { migrations } from "../../migrations/all.ts";
-import { createServerDatabase } from "../support/database.ts";
+import { OwnPostgres, type StopMode } from "../support/own_postgres.ts";
 import * as Ring from "../support/ring.ts";
 import { RingProcess, type RingVariables } from "../support/ring_process.ts";
 import { VirtualEnv } from "../support/virtual_env.ts";
@@ -27,6 +32,8 @@ const FAULTS = Math.ceil(MESSAGES / 110);
 const NODES = 3;
 const LEASE_MS = 1_000;
 const POLL_MS = 20;
+/** Some outages are over before a lease is, and some are not. */
+const DOWN_MS_MAX = 1.5 * LEASE_MS;
 /** Far more than any one fault can cost: what has not moved by then never will. */
 const STUCK_MS = 15_000;
 
@@ -34,8 +41,12 @@ type NodeFault =
   | { readonly is: "crash" | "replacement"; readonly node: number }
   | { readonly is: "freeze"; readonly node: number; readonly ms: number };
 
-/** "cut": the server ends the sessions of all nodes. */
-type Fault = NodeFault | { readonly is: "cut" };
+/** "cut": the server ends the sessions of all nodes; "backend": one of its processes is killed. */
+type ServerFault =
+  | { readonly is: "cut" | "backend" }
+  | { readonly is: "restart"; readonly mode: StopMode; readonly downMs: number };
+
+type Fault = NodeFault | ServerFault;
 
 interface PlannedFault {
   readonly afterMessages: number;
@@ -51,6 +62,7 @@ function plannedFaults(): readonly PlannedFault[] {
     const node = upTo(NODES);
     // Some leases have run out when it wakes, and some of those have been taken by others.
     const freeze: Fault = { is: "freeze", node, ms: LEASE_MS + upTo(LEASE_MS) };
+    const downMs = upTo(DOWN_MS_MAX);
     const faults: readonly Fault[] = [
       { is: "crash", node },
       // Nothing else lets a node act on a claim that another has taken from it.
@@ -58,6 +70,9 @@ function plannedFaults(): readonly PlannedFault[] {
       freeze,
       { is: "cut" },
       { is: "replacement", node },
+      { is: "backend" },
+      { is: "restart", mode: "immediate", downMs },
+      { is: "restart", mode: "fast", downMs },
     ];
     return { afterMessages, fault: faults[upTo(faults.length)]! };
   });
@@ -121,7 +136,7 @@ class Cluster implements AsyncDisposable {
   }
 }
 
-/** What the test sees of the database, over one connection that is never cut. */
+/** What the test sees of the database, whenever it is there. */
 class Observer {
   readonly #db: Kysely<Tables>;
   #passed = 0;
@@ -132,9 +147,18 @@ class Observer {
   }
 
   async cutOthers(): Promise<void> {
-    await sql`
+    await this.#ask(sql`
       select pg_terminate_backend(pid) from pg_stat_activity
-      where datname = current_database() and pid <> pg_backend_pid()`.execute(this.#db);
+      where backend_type = 'client backend' and pid <> pg_backend_pid()`);
+  }
+
+  /** The process behind a session of a node; undefined while none has any. */
+  async backend(): Promise<number | undefined> {
+    const rows = await this.#ask(sql<{ pid: number }>`
+      select pid from pg_stat_activity
+      where backend_type = 'client backend' and pid <> pg_backend_pid()
+      order by state = 'active' desc, pid limit 1`);
+    return rows[0]?.pid;
   }
 
   /** Every token is on its way in one message until it has arrived. */
@@ -146,9 +170,9 @@ class Observer {
     await this.#until(() => this.#passed >= messages);
   }
 
-  async count(table: "outbox" | "dead_letter"): Promise<number> {
-    const { rows } = await sql<{ count: number | bigint | string }>`
-      select count(*) from ${sql.table(table)}`.execute(this.#db);
+  async count(table: "outbox" | "lane" | "dead_letter" | "finished_job"): Promise<number> {
+    const rows = await this.#ask(sql<{ count: number | bigint | string }>`
+      select count(*) from ${sql.table(table)}`);
     return Number(rows[0]!.count);
   }
 
@@ -161,23 +185,32 @@ class Observer {
   }
 
   async #look(): Promise<void> {
-    const { rows } = await sql<{ passed: number | bigint | string | null }>`
-      select sum(version) as passed from actor`.execute(this.#db);
+    const rows = await this.#ask(sql<{ passed: number | bigint | string | null }>`
+      select sum(version) as passed from actor`);
     const passed = Number(rows[0]!.passed);
     const now = performance.now();
     if (passed > this.#passed) this.#movedAt = now;
     this.#passed = passed;
     if (now - this.#movedAt < STUCK_MS) return;
-    const lanes = await sql`
+    const lanes = await this.#ask(sql`
       select outbox.*, lane.*, now() from outbox left join lane using (kind, key)
-      order by position`.execute(this.#db);
-    throw new Error(`Stuck at ${passed} of ${TOKENS * (HOPS + 1)}: ${Deno.inspect(lanes.rows)}`);
+      order by position`);
+    throw new Error(`Stuck at ${passed} of ${TOKENS * (HOPS + 1)}: ${Deno.inspect(lanes)}`);
+  }
+
+  async #ask<Row>(query: RawBuilder<Row>): Promise<readonly Row[]> {
+    const { rows } = await retryTransient(() => query.execute(this.#db), {
+      env: systemEnv,
+      giveUpMs: STUCK_MS,
+      onFailure() {},
+    });
+    return rows;
   }
 }
 
 /** Each token at its first actor, by a process that brings no messages itself. */
 async function putTokensIn(url: string): Promise<void> {
-  await using database = await openDatabase({ url, allowUnsafe: true });
+  await using database = await openDatabase({ url });
   await migrateToLatest(database.maintenance, migrations);
   await using system = systemOver(new PostgresEventStore(database));
   await Promise.all(Array.from({ length: TOKENS }, async (_, token) => {
@@ -213,7 +246,7 @@ interface Passing extends Ring.Event {
 
 /** The streams of the ring, each gap-free, and the state of each actor what its stream says. */
 async function readRing(url: string): Promise<readonly Passing[]> {
-  await using database = await openDatabase({ url, allowUnsafe: true });
+  await using database = await openDatabase({ url });
   const store = new PostgresEventStore(database);
   await using system = systemOver(store);
   const streams = Ring.keys.map(async (key) => {
@@ -247,9 +280,10 @@ function assertEachPassedOnce(passings: readonly Passing[]): void {
   assert.equal(passings.length, TOKENS * (HOPS + 1));
 }
 
-/** Each actor hears from the one before it alone, and in the order in which that one told it. */
+/** What an actor was told it hears in the order of the telling; jobs have none. */
 function assertOrderIsKept(passings: readonly Passing[]): void {
-  const streams = Map.groupBy(passings, ({ key }) => key);
+  const told = passings.filter(({ token }) => !Ring.isCarried(token));
+  const streams = Map.groupBy(told, ({ key }) => key);
   const asText = (token: number, hops: number) => `token ${token}, ${hops} left`;
   Ring.keys.forEach((key, place) => {
     const next = Ring.keys[(place + 1) % Ring.SIZE]!;
@@ -272,24 +306,46 @@ function longestWaitMs(passings: readonly Passing[]): number {
   return waits.reduce((longest, wait) => Math.max(longest, wait), 0);
 }
 
+async function strike(server: OwnPostgres, observer: Observer, fault: ServerFault): Promise<void> {
+  if (fault.is === "restart") return await server.restart(fault.mode, fault.downMs);
+  if (fault.is === "cut") return await observer.cutOthers();
+  const backend = await observer.backend();
+  if (backend !== undefined) await server.crashBackend(backend);
+}
+
+function isOfServer(fault: Fault): fault is ServerFault {
+  return fault.is === "cut" || fault.is === "backend" || fault.is === "restart";
+}
+
+/** What a node that was killed had claimed lies there until somebody tidies up. */
+async function assertNothingIsLeft(observer: Observer, url: string): Promise<void> {
+  assert.equal(await observer.count("outbox"), 0);
+  assert.equal(await observer.count("dead_letter"), 0);
+  await systemEnv.sleep(LEASE_MS);
+  await using database = await openDatabase({ url });
+  await new PostgresOutbox(database).tidy();
+  assert.equal(await observer.count("lane"), 0);
+}
+
 async function passesThroughFaults(): Promise<void> {
-  await using database = await createServerDatabase();
-  const { url } = database;
+  await using server = await OwnPostgres.start();
+  const { url } = server;
   await putTokensIn(url);
-  await using observing = await openDatabase({ url, poolMax: 1, allowUnsafe: true });
+  await using observing = await openDatabase({ url, poolMax: 1 });
   const observer = new Observer(observing.db);
   await using cluster = await Cluster.start(url);
 
   for (const { afterMessages, fault } of plannedFaults()) {
     await observer.passed(afterMessages);
-    await (fault.is === "cut" ? observer.cutOthers() : cluster.strike(fault));
+    await (isOfServer(fault) ? strike(server, observer, fault) : cluster.strike(fault));
   }
   await cluster.recovered();
   await observer.arrived();
   await cluster.end();
 
-  assert.equal(await observer.count("outbox"), 0);
-  assert.equal(await observer.count("dead_letter"), 0);
+  await assertNothingIsLeft(observer, url);
+  const carried = Array.from({ length: TOKENS }, (_, token) => token).filter(Ring.isCarried);
+  assert.equal(await observer.count("finished_job"), carried.length * HOPS);
   const passings = await readRing(url);
   assertEachPassedOnce(passings);
   assertOrderIsKept(passings);

@@ -15,6 +15,7 @@ import { openDatabase } from "../../lib/postgres/database.ts";
 import { PostgresEventStore } from "../../lib/postgres/event_store.ts";
 import { PostgresJobQueue } from "../../lib/postgres/job_queue.ts";
 import { PostgresOutbox } from "../../lib/postgres/outbox.ts";
+import { retryTransient } from "../../lib/resilience/retry.ts";
 import type { Observe } from "../../lib/runtime/observe.ts";
 import { OutboxRelay } from "../../lib/runtime/outbox_relay.ts";
 import { ActorSystem } from "../../lib/runtime/system.ts";
@@ -32,9 +33,13 @@ const pollMs = Number(Deno.env.get("RELAY_POLL_MS"));
 const env = systemEnv;
 const stop = shutdownRequested();
 {
-  // What a test database keeps matters to nobody.
   const url = Deno.env.get("DATABASE_URL")!;
-  await using database = await openDatabase({ url, poolMax: 4, allowUnsafe: true });
+  // Who comes up while the server is away tries again, as a supervisor would have it do.
+  await using database = await retryTransient(
+    // What a test database keeps matters to nobody.
+    () => openDatabase({ url, poolMax: 4, allowUnsafe: true }),
+    { env, giveUpMs: 10_000, onFailure() {} },
+  );
   const store = new PostgresEventStore(database);
   const observe: Observe = (event) => {
     // Half of what is told is found by any node, or flows would seldom move from one to the other.

@@ -1,5 +1,5 @@
 /**
- * A node that hosts the ring and brings its messages: what `main.ts` is made of, without HTTP, and
+ * A node that hosts the ring, brings its messages and does its jobs: what `main.ts` is made of, without HTTP, and
  * with leases short enough for a test to wait for.
  *
  * Prints `up` once it is; ends in order on SIGTERM.
@@ -7,8 +7,11 @@
  * @module
  */
 import { systemEnv } from "../../lib/env.ts";
+import { handles } from "../../lib/jobs/job_worker.ts";
+import { JobWorkers } from "../../lib/jobs/job_workers.ts";
 import { openDatabase } from "../../lib/postgres/database.ts";
 import { PostgresEventStore } from "../../lib/postgres/event_store.ts";
+import { PostgresJobQueue } from "../../lib/postgres/job_queue.ts";
 import { PostgresOutbox } from "../../lib/postgres/outbox.ts";
 import { retryTransient } from "../../lib/resilience/retry.ts";
 import type { Observe } from "../../lib/runtime/observe.ts";
@@ -46,10 +49,14 @@ const stop = shutdownRequested();
   );
   const store = new PostgresEventStore(database);
   const observe: Observe = (event) => {
-    if (event.type === "told" && env.random() < ANNOUNCED) relay.announce(event.to);
+    if (event.type === "told" && env.random() < ANNOUNCED) {
+      relay.announce(event.to);
+      workers.announce(event.to);
+    }
     // Nothing in the ring goes wrong but the world around it.
     const isBug = event.type === "delivery-failed" || event.type === "buried" ||
       event.type === "snapshot-dropped" ||
+      event.type === "job" && event.outcome !== "completed" && event.outcome !== "abandoned" ||
       event.type === "restarted" && event.because === "defect";
     if (isBug) console.error(event.type, event.error);
   };
@@ -61,12 +68,19 @@ const stop = shutdownRequested();
   });
   system.host(Ring);
   const outbox = new PostgresOutbox(database);
-  const limits = {
-    tidyEvery: TIDY_EVERY,
+  const waits = {
     leaseMs: Number(variable("RELAY_LEASE_MS")),
     pollMs: Number(variable("RELAY_POLL_MS")),
   };
+  const limits = { ...waits, tidyEvery: TIDY_EVERY };
   await using relay = new OutboxRelay({ outbox, system, env, observe, limits });
+  await using workers = new JobWorkers({
+    bindings: [handles(Ring.carry, (token) => token)],
+    jobs: new PostgresJobQueue(database),
+    env,
+    observe,
+    tuning: waits,
+  });
   console.log("up");
   await stop;
 }
