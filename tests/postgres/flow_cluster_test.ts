@@ -1,4 +1,7 @@
-/** A flow of a thousand children over two processes that are killed again and again. */
+/**
+ * A flow of a thousand children over two processes that are killed and frozen again and again, on a
+ * database server that is stopped, killed and started meanwhile.
+ */
 import assert from "node:assert/strict";
 import { type Kysely, sql } from "kysely";
 import { systemEnv } from "../../lib/env.ts";
@@ -11,9 +14,16 @@ import type { Tables } from "../../lib/postgres/tables.ts";
 import { ActorSystem } from "../../lib/runtime/system.ts";
 import { readEvent } from "../../lib/runtime/turn.ts";
 import { migrations } from "../../migrations/all.ts";
-import { createServerDatabase, openServerDatabase } from "../support/database.ts";
+import { openServerDatabase } from "../support/database.ts";
 import { number, sum } from "../support/flow_jobs.ts";
-import { RingProcess } from "../support/ring_process.ts";
+import { OwnPostgres } from "../support/own_postgres.ts";
+import {
+  type Fault,
+  insist,
+  type PlannedFault,
+  plannedFaults,
+  StrickenCluster,
+} from "../support/stricken_cluster.ts";
 
 const CHILDREN = 1_000;
 const NODES = 2;
@@ -21,8 +31,12 @@ const KEY = "a-thousand";
 const LEASE_MS = 500;
 /** What has not moved by then never will. */
 const STUCK_MS = 20_000;
-/** After so many events a node is killed: all along the way, and while the last job runs. */
-const KILLS = [20, 120, 260, 400, 530, 700, 850, 990, CHILDREN + 2];
+/** Decides what goes wrong, where, and after how many events. */
+const SEED = Number(Deno.env.get("FLOW_SEED") ?? 1);
+const FAULTS = Number(Deno.env.get("FLOW_FAULTS") ?? 12);
+/** Begun, the children ended, and their parent enqueued: its job is the last. */
+const LAST_JOB = CHILDREN + 2;
+const EVENTS = LAST_JOB + 2;
 
 const catalog = new Map([number, sum].map((job) => [job.type, job]));
 
@@ -56,16 +70,19 @@ async function startFlow(database: Database, key: string, children: readonly num
   return id;
 }
 
-async function versionOf(db: Kysely<Tables>): Promise<number> {
-  const row = await db.selectFrom("actor").select("version")
-    .where("kind", "=", Flow.kind).where("key", "=", KEY).executeTakeFirst();
+async function versionOf(db: Kysely<Tables>, key: string): Promise<number> {
+  const [row] = await insist(
+    db,
+    sql<{ version: number }>`
+      select version from actor where kind = ${Flow.kind} and key = ${key}`,
+    STUCK_MS,
+  );
   return Number(row?.version ?? 0);
 }
 
 async function count(db: Kysely<Tables>, table: "outbox" | "dead_letter"): Promise<number> {
-  const { rows } = await sql<{ count: number }>`select count(*) from ${sql.table(table)}`
-    .execute(db);
-  return Number(rows[0]!.count);
+  const query = sql<{ count: number }>`select count(*) from ${sql.table(table)}`;
+  return Number((await insist(db, query, STUCK_MS))[0]!.count);
 }
 
 async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
@@ -76,39 +93,45 @@ async function until(what: string, isSo: () => Promise<boolean>): Promise<void> 
   }
 }
 
-Deno.test("a thousand children on nodes that are killed: one end, with every result", async () => {
-  await using created = await createServerDatabase();
-  const { url } = created;
-  await using database = await openDatabase({ url, allowUnsafe: true });
+/** Faults all along the way, and the worst of them while the last job runs. */
+function faults(): readonly PlannedFault[] {
+  const plan = { seed: SEED, nodes: NODES, leaseMs: LEASE_MS };
+  const last: readonly Fault[] = [
+    { is: "crash", node: 0 },
+    // It may be in either's hands.
+    { is: "crash", node: 1 },
+    { is: "restart", mode: "immediate", downMs: LEASE_MS },
+  ];
+  return [
+    ...plannedFaults({ ...plan, faults: FAULTS, upTo: CHILDREN }),
+    ...last.map((fault) => ({ after: LAST_JOB, fault })),
+  ];
+}
+
+async function endsThroughFaults(): Promise<void> {
+  await using server = await OwnPostgres.start();
+  await using database = await openDatabase({ url: server.url, poolMax: 1 });
+  const { db } = database;
   await migrateToLatest(database.maintenance, migrations);
   const children = Array.from({ length: CHILDREN }, () => -1);
   const correlationId = await startFlow(database, KEY, children);
 
-  const variables = {
-    DATABASE_URL: url,
-    RELAY_LEASE_MS: String(LEASE_MS),
-    RELAY_POLL_MS: "20",
-  };
-  const start = () => RingProcess.start(variables, "tests/support/flow_node.ts");
-  await using cluster = new AsyncDisposableStack();
-  const nodes = await Promise.all(Array.from({ length: NODES }, start));
-  cluster.defer(async () => {
-    await Promise.all(nodes.map((node) => node[Symbol.asyncDispose]()));
+  await using cluster = await StrickenCluster.start({
+    server,
+    db,
+    program: "tests/support/flow_node.ts",
+    nodes: NODES,
+    leaseMs: LEASE_MS,
+    pollMs: 20,
   });
-  const { db } = database;
-  for (const [index, events] of KILLS.entries()) {
-    await until(`${await versionOf(db)} of ${events}`, async () => await versionOf(db) >= events);
-    // The last job is in either's hands: then both go.
-    const struck = events > CHILDREN ? [0, 1] : [index % NODES];
-    await Promise.all(struck.map(async (place) => {
-      await nodes[place]!.crash();
-      nodes[place] = await start();
-    }));
+  for (const { after, fault } of faults()) {
+    await until(`before event ${after}`, async () => await versionOf(db, KEY) >= after);
+    await cluster.strike(fault);
   }
-  const EVENTS = 1 + CHILDREN + 2 + 1;
-  await until("its end", async () => await versionOf(db) >= EVENTS);
+  await cluster.recovered();
+  await until("its end", async () => await versionOf(db, KEY) >= EVENTS);
   await until("all is handled", async () => await count(db, "outbox") === 0);
-  await Promise.all(nodes.map((node) => node.end()));
+  await cluster.end();
   assert.equal(await count(db, "dead_letter"), 0);
   const { rows } = await sql<{ jobs: number; begun: number }>`
     select count(*) as jobs, sum(attempts) as begun from finished_job`.execute(db);
@@ -131,6 +154,15 @@ Deno.test("a thousand children on nodes that are killed: one end, with every res
     "FlowCompleted",
   ]);
   assert.deepEqual(events.at(-1), { type: "FlowCompleted", result: total });
+}
+
+Deno.test("a thousand children on nodes and a server that fail: one end, with every result", async () => {
+  try {
+    await endsThroughFaults();
+  } catch (error) {
+    console.error(`FLOW_SEED=${SEED} FLOW_FAULTS=${FAULTS}`);
+    throw error;
+  }
 });
 
 Deno.test("the widest and largest flow begins with one commit", async () => {
@@ -139,6 +171,6 @@ Deno.test("the widest and largest flow begins with one commit", async () => {
   // As many under the root as there may be, and as many under the first of them.
   const children = Array.from({ length: NODES_MAX - 1 }, (_, n) => n < CHILDREN_MAX ? -1 : 0);
   await startFlow(database, KEY, children);
-  assert.equal(await versionOf(database.db), 1);
+  assert.equal(await versionOf(database.db, KEY), 1);
   assert.equal(await count(database.db, "outbox"), NODES_MAX - 2);
 });

@@ -10,15 +10,13 @@ import { PostgresEventStore } from "../../lib/postgres/event_store.ts";
 import { migrateToLatest } from "../../lib/postgres/migrate.ts";
 import { PostgresOutbox } from "../../lib/postgres/outbox.ts";
 import type { Tables } from "../../lib/postgres/tables.ts";
-import { retryTransient } from "../../lib/resilience/retry.ts";
 import type { Cause } from "../../lib/runtime/envelope.ts";
 import { ActorSystem } from "../../lib/runtime/system.ts";
 import { readEvent } from "../../lib/runtime/turn.ts";
 import { migrations } from "../../migrations/all.ts";
-import { OwnPostgres, type StopMode } from "../support/own_postgres.ts";
+import { OwnPostgres } from "../support/own_postgres.ts";
 import * as Ring from "../support/ring.ts";
-import { RingProcess, type RingVariables } from "../support/ring_process.ts";
-import { VirtualEnv } from "../support/virtual_env.ts";
+import { insist, plannedFaults, StrickenCluster } from "../support/stricken_cluster.ts";
 
 /** What is passed altogether. 50,000 are for a run by hand. */
 const MESSAGES = Number(Deno.env.get("RING_MESSAGES") ?? 5_000);
@@ -32,109 +30,8 @@ const FAULTS = Math.ceil(MESSAGES / 110);
 const NODES = 3;
 const LEASE_MS = 1_000;
 const POLL_MS = 20;
-/** Some outages are over before a lease is, and some are not. */
-const DOWN_MS_MAX = 1.5 * LEASE_MS;
 /** Far more than any one fault can cost: what has not moved by then never will. */
 const STUCK_MS = 15_000;
-
-type NodeFault =
-  | { readonly is: "crash" | "replacement"; readonly node: number }
-  | { readonly is: "freeze"; readonly node: number; readonly ms: number };
-
-/** "cut": the server ends the sessions of all nodes; "backend": one of its processes is killed. */
-type ServerFault =
-  | { readonly is: "cut" | "backend" }
-  | { readonly is: "restart"; readonly mode: StopMode; readonly downMs: number };
-
-type Fault = NodeFault | ServerFault;
-
-interface PlannedFault {
-  readonly afterMessages: number;
-  readonly fault: Fault;
-}
-
-/** Spread over the whole way but its end: each comes while there is something to lose. */
-function plannedFaults(): readonly PlannedFault[] {
-  const chance = new VirtualEnv(SEED);
-  const upTo = (limit: number) => Math.floor(chance.random() * limit);
-  const moments = Array.from({ length: FAULTS }, () => upTo(0.95 * MESSAGES));
-  return moments.sort((a, b) => a - b).map((afterMessages) => {
-    const node = upTo(NODES);
-    // Some leases have run out when it wakes, and some of those have been taken by others.
-    const freeze: Fault = { is: "freeze", node, ms: LEASE_MS + upTo(LEASE_MS) };
-    const downMs = upTo(DOWN_MS_MAX);
-    const faults: readonly Fault[] = [
-      { is: "crash", node },
-      // Nothing else lets a node act on a claim that another has taken from it.
-      freeze,
-      freeze,
-      { is: "cut" },
-      { is: "replacement", node },
-      { is: "backend" },
-      { is: "restart", mode: "immediate", downMs },
-      { is: "restart", mode: "fast", downMs },
-    ];
-    return { afterMessages, fault: faults[upTo(faults.length)]! };
-  });
-}
-
-/** The nodes by their places. At each place one thing goes wrong at a time. */
-class Cluster implements AsyncDisposable {
-  readonly #variables: RingVariables;
-  readonly #nodes: RingProcess[];
-  /** The places that something goes wrong at, until they are whole again. */
-  readonly #struck = new Map<number, Promise<void>>();
-
-  private constructor(variables: RingVariables, nodes: RingProcess[]) {
-    this.#variables = variables;
-    this.#nodes = nodes;
-  }
-
-  static async start(url: string): Promise<Cluster> {
-    const variables: RingVariables = {
-      DATABASE_URL: url,
-      RELAY_LEASE_MS: String(LEASE_MS),
-      RELAY_POLL_MS: String(POLL_MS),
-    };
-    const starting = Array.from({ length: NODES }, () => RingProcess.start(variables));
-    return new Cluster(variables, await Promise.all(starting));
-  }
-
-  /** Resolves once it has begun. Of places in trouble it spares the one meant, and takes the next. */
-  async strike(fault: NodeFault): Promise<void> {
-    while (this.#struck.size === NODES) await Promise.race(this.#struck.values());
-    let place = fault.node;
-    while (this.#struck.has(place)) place = (place + 1) % NODES;
-    const recovery = this.#recovery(place, fault).then(() => void this.#struck.delete(place));
-    // Whoever waits for the place hears of it; until then it is nobody's.
-    recovery.catch(() => {});
-    this.#struck.set(place, recovery);
-  }
-
-  async recovered(): Promise<void> {
-    await Promise.all(this.#struck.values());
-  }
-
-  async end(): Promise<void> {
-    await Promise.all(this.#nodes.map((node) => node.end()));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.allSettled(this.#struck.values());
-    await Promise.all(this.#nodes.map((node) => node[Symbol.asyncDispose]()));
-  }
-
-  async #recovery(place: number, fault: NodeFault): Promise<void> {
-    const node = this.#nodes[place]!;
-    if (fault.is === "freeze") {
-      node.freeze();
-      await systemEnv.sleep(fault.ms);
-      return node.thaw();
-    }
-    await (fault.is === "crash" ? node.crash() : node.end());
-    this.#nodes[place] = await RingProcess.start(this.#variables);
-  }
-}
 
 /** What the test sees of the database, whenever it is there. */
 class Observer {
@@ -144,21 +41,6 @@ class Observer {
 
   constructor(db: Kysely<Tables>) {
     this.#db = db;
-  }
-
-  async cutOthers(): Promise<void> {
-    await this.#ask(sql`
-      select pg_terminate_backend(pid) from pg_stat_activity
-      where backend_type = 'client backend' and pid <> pg_backend_pid()`);
-  }
-
-  /** The process behind a session of a node; undefined while none has any. */
-  async backend(): Promise<number | undefined> {
-    const rows = await this.#ask(sql<{ pid: number }>`
-      select pid from pg_stat_activity
-      where backend_type = 'client backend' and pid <> pg_backend_pid()
-      order by state = 'active' desc, pid limit 1`);
-    return rows[0]?.pid;
   }
 
   /** Every token is on its way in one message until it has arrived. */
@@ -199,12 +81,7 @@ class Observer {
   }
 
   async #ask<Row>(query: RawBuilder<Row>): Promise<readonly Row[]> {
-    const { rows } = await retryTransient(() => query.execute(this.#db), {
-      env: systemEnv,
-      giveUpMs: STUCK_MS,
-      onFailure() {},
-    });
-    return rows;
+    return await insist(this.#db, query, STUCK_MS);
   }
 }
 
@@ -306,17 +183,6 @@ function longestWaitMs(passings: readonly Passing[]): number {
   return waits.reduce((longest, wait) => Math.max(longest, wait), 0);
 }
 
-async function strike(server: OwnPostgres, observer: Observer, fault: ServerFault): Promise<void> {
-  if (fault.is === "restart") return await server.restart(fault.mode, fault.downMs);
-  if (fault.is === "cut") return await observer.cutOthers();
-  const backend = await observer.backend();
-  if (backend !== undefined) await server.crashBackend(backend);
-}
-
-function isOfServer(fault: Fault): fault is ServerFault {
-  return fault.is === "cut" || fault.is === "backend" || fault.is === "restart";
-}
-
 /** What a node that was killed had claimed lies there until somebody tidies up. */
 async function assertNothingIsLeft(observer: Observer, url: string): Promise<void> {
   assert.equal(await observer.count("outbox"), 0);
@@ -333,11 +199,20 @@ async function passesThroughFaults(): Promise<void> {
   await putTokensIn(url);
   await using observing = await openDatabase({ url, poolMax: 1 });
   const observer = new Observer(observing.db);
-  await using cluster = await Cluster.start(url);
+  await using cluster = await StrickenCluster.start({
+    server,
+    db: observing.db,
+    program: "tests/support/ring_node.ts",
+    nodes: NODES,
+    leaseMs: LEASE_MS,
+    pollMs: POLL_MS,
+  });
 
-  for (const { afterMessages, fault } of plannedFaults()) {
-    await observer.passed(afterMessages);
-    await (isOfServer(fault) ? strike(server, observer, fault) : cluster.strike(fault));
+  // Each comes while there is something to lose.
+  const plan = { seed: SEED, faults: FAULTS, upTo: 0.95 * MESSAGES };
+  for (const { after, fault } of plannedFaults({ ...plan, nodes: NODES, leaseMs: LEASE_MS })) {
+    await observer.passed(after);
+    await cluster.strike(fault);
   }
   await cluster.recovered();
   await observer.arrived();

@@ -56,9 +56,12 @@ export class OwnPostgres implements AsyncDisposable {
     await this.#start();
   }
 
-  /** Kills the process behind one session, whereupon the server ends all sessions and recovers. */
-  async crashBackend(pid: number): Promise<void> {
-    await run("crash", this.#directory, String(pid));
+  /**
+   * Kills the process behind one session, whereupon the server ends all sessions and recovers.
+   * False if that session had ended.
+   */
+  async crashBackend(pid: number): Promise<boolean> {
+    return await run("crash", this.#directory, String(pid)) !== GONE;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -87,10 +90,13 @@ export class OwnPostgres implements AsyncDisposable {
   }
 }
 
-async function run(...args: readonly string[]): Promise<void> {
+/** The exit code for what is not there any more. */
+const GONE = 75;
+
+async function run(...args: readonly string[]): Promise<number> {
   const command = new Deno.Command(program, { args: [...args], stdin: "null" });
-  const { success, stderr } = await command.output();
-  if (success) return;
+  const { code, stderr } = await command.output();
+  if (code === 0 || code === GONE) return code;
   throw new Error(`Cannot ${args[0]} a Postgres server: ${new TextDecoder().decode(stderr)}`);
 }
 
