@@ -195,6 +195,22 @@ Deno.test("a delivery that never ends has failed, and its signal says so", async
   assert.deepEqual(elsewhere.notes("a"), ["1", "1", "2"]);
 });
 
+Deno.test("a lane that never answers delays no other, from its first message to its last burial", async () => {
+  const elsewhere = new Elsewhere();
+  await using office = officeTo(elsewhere);
+  elsewhere.answer = ({ key }) => key === "dead" ? new Promise<void>(() => {}) : undefined;
+  await tell(office, ["dead"], "1", "2");
+  const toldAt: number[] = [];
+  while (elsewhere.exhausted.length < 2) {
+    assert(toldAt.length < 1_000);
+    toldAt.push(office.env.monotonic());
+    await tell(office, ["dead", "alive"], `note ${toldAt.length}`);
+    await office.env.advance(MINUTE_MS / 4);
+  }
+  const arrivedAt = elsewhere.arrived.filter(({ key }) => key === "alive").map(({ at }) => at);
+  assert.deepEqual(arrivedAt, toldAt, "each in the millisecond in which it was told");
+});
+
 Deno.test("lanes that never answer delay no other, however many they are", async () => {
   const elsewhere = new Elsewhere();
   await using office = officeTo(elsewhere);

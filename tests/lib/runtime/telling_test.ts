@@ -96,6 +96,32 @@ Deno.test("a bug in one lane holds up no other", async () => {
   assert.deepEqual(await office.notes("good"), ["1", "2"]);
 });
 
+Deno.test("a poison lane delays no other by a second, from its first attempt to its last burial", async () => {
+  const [STATEMENT_MS, PERIOD_MS] = [5, 50];
+  for (const poison of ["boom", "nul"]) {
+    await using office = new Office();
+    office.store.delay = () => office.env.sleep(STATEMENT_MS);
+    await office.env.until(office.send(["bad"], poison, "after"));
+    const toldAt = new Map<string, number>();
+    for (let n = 0; (await office.notes("bad")).length === 0; n++) {
+      assert(n < ALL_ATTEMPTS_MS / PERIOD_MS);
+      toldAt.set(`${n}`, office.env.now());
+      await office.env.until(office.send([`good ${n % 4}`], `${n}`));
+      await office.env.advance(PERIOD_MS);
+    }
+    assert.equal(office.seen("buried").length, 1);
+    await office.env.advance(1_000);
+    const boxes = ["good 0", "good 1", "good 2", "good 3"].map((key) => office.stream(key));
+    const waits = (await office.env.until(Promise.all(boxes))).flat().flatMap(({ data, at }) => {
+      const event = Postbox.Event.parse(data);
+      return event.type === "Received" ? [at - toldAt.get(event.note)!] : [];
+    });
+    assert.equal(waits.length, toldAt.size);
+    const longest = Math.max(...waits);
+    assert(longest < 1_000, `for ${longest} ms beside ${poison}`);
+  }
+});
+
 Deno.test("content that the store refuses is buried too", async () => {
   await using office = new Office();
   await office.send(["a"], "nul", "after");
