@@ -1,5 +1,6 @@
 /**
- * A rush through which the server is killed again and again, and started again on the same store.
+ * A rush through which the server is killed again and again, and started again on the same store; or
+ * the store under it.
  *
  * @module
  */
@@ -19,30 +20,44 @@ import { freePort, ServerProcess, type Variables } from "../support/server_proce
 
 const CAPACITY = 150;
 
+/** Takes the store away and brings it back; told how often it was done before. */
+export type Outage = (before: number) => Promise<void>;
+
 /** One server at a time, always at the same address. */
 class PhoenixServer implements AsyncDisposable {
   readonly #variables: Variables;
+  readonly #outage: Outage | undefined;
   #process: ServerProcess;
   crashes = 0;
 
-  private constructor(variables: Variables, process: ServerProcess) {
+  private constructor(variables: Variables, process: ServerProcess, outage: Outage | undefined) {
     this.#variables = variables;
     this.#process = process;
+    this.#outage = outage;
   }
 
-  static async start(store: Variables): Promise<PhoenixServer> {
+  static async start(store: Variables, outage?: Outage): Promise<PhoenixServer> {
     const variables = { ...store, PORT: String(freePort()) };
-    return new PhoenixServer(variables, await ServerProcess.start(variables));
+    return new PhoenixServer(variables, await ServerProcess.start(variables), outage);
   }
 
   get url(): string {
     return this.#process.url;
   }
 
+  /** Of the store, where there is an outage, and else of the server. */
   async crash(): Promise<void> {
+    const before = this.crashes++;
+    if (this.#outage !== undefined) return await this.#outage(before);
     await this.#process.crash();
-    this.crashes++;
     this.#process = await ServerProcess.start(this.#variables);
+  }
+
+  /** It is the process that it was, and ends as it should. */
+  async end(): Promise<void> {
+    this.#process.kill("SIGTERM");
+    const { code, stderr } = await this.#process.ended;
+    assert.deepEqual({ code, stderr }, { code: 0, stderr: [] });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -50,15 +65,16 @@ class PhoenixServer implements AsyncDisposable {
   }
 }
 
-/** Sends the plan while the server dies `crashes` times, evenly spread; all clients insist. */
+/** Sends the plan while something dies `crashes` times, evenly spread; all clients insist. */
 async function insist(
   server: PhoenixServer,
   plan: Pick<LoadPlan, "method" | "path" | "requests" | "idempotencyKey"> & Partial<LoadPlan>,
   crashes: number,
 ): Promise<readonly CapturedAnswer[]> {
   let answered = 0;
-  const recoveries: Promise<void>[] = [];
-  const crashDue = () => (recoveries.length + 1) * plan.requests / (crashes + 1);
+  let recovering = Promise.resolve();
+  let begun = 0;
+  const crashDue = () => (begun + 1) * plan.requests / (crashes + 1);
   const { answers } = await fire({
     targets: [server.url],
     connections: 48,
@@ -68,18 +84,29 @@ async function insist(
     ...plan,
   }, () => {
     answered++;
-    if (recoveries.length < crashes && answered >= crashDue()) recoveries.push(server.crash());
+    if (begun === crashes || answered < crashDue()) return;
+    begun++;
+    recovering = recovering.then(() => server.crash());
+    // Whoever waits for all of them hears of it.
+    recovering.catch(() => {});
   });
-  await Promise.all(recoveries);
+  await recovering;
   return answers!;
+}
+
+export interface Rush {
+  readonly requests: number;
+  readonly crashes: number;
+  /** What crashes instead of the server. */
+  readonly outage?: Outage;
 }
 
 /** The test itself: `store` says which store the server has. */
 export async function survivesCrashes(
   store: Variables,
-  { requests, crashes }: { readonly requests: number; readonly crashes: number },
+  { requests, crashes, outage }: Rush,
 ): Promise<void> {
-  await using server = await PhoenixServer.start(store);
+  await using server = await PhoenixServer.start(store, outage);
   const eventId = await publishedEvent(server, { capacity: CAPACITY, waitlistCapacity: requests });
   const registrations = `/api/v1/events/${eventId}/registrations`;
   const registering = {
@@ -124,4 +151,5 @@ export async function survivesCrashes(
   assert.deepEqual(standing.waitlisted, inLine.slice(promoted), "the line has kept its order");
   const { consistencyToken } = await send(server, "GET", `/events/${eventId}`);
   await assertLists(server, eventId, standing, consistencyToken);
+  await server.end();
 }
