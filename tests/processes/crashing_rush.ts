@@ -53,11 +53,12 @@ class PhoenixServer implements AsyncDisposable {
     this.#process = await ServerProcess.start(this.#variables);
   }
 
-  /** It is the process that it was, and ends as it should. */
+  /** It ends as it should, and has taken nothing that befell it for a bug. */
   async end(): Promise<void> {
     this.#process.kill("SIGTERM");
     const { code, stderr } = await this.#process.ended;
     assert.deepEqual({ code, stderr }, { code: 0, stderr: [] });
+    assert.deepEqual(this.#process.log.filter(({ level }) => level === "error"), []);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -45,7 +45,7 @@ const stop = shutdownRequested();
   await using database = await retryTransient(
     // What a test database keeps matters to nobody.
     () => openDatabase({ url, poolMax: 4, allowUnsafe: true }),
-    { env, giveUpMs: 10_000, onFailure() {} },
+    { env, giveUpMs: 60_000, onFailure() {} },
   );
   const store = new PostgresEventStore(database);
   const observe: Observe = (event) => {
