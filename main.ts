@@ -216,13 +216,14 @@ export function openNode(options: NodeOptions): Node {
     ...projectorLimits,
   });
 
+  const healthOfAll = () => [...bus.health(), ...relay.healthOfAll(), ...workers.health()];
   const follow = (followed: Projection<QueryExecutorProvider>) =>
     bus.follow(followed, projectorLimits);
   const http = app({
     ...options.http,
     readiness: async () => {
       const { isReady, details } = await options.http.readiness();
-      return { isReady, details: { ...details, workers: [...bus.health(), ...workers.health()] } };
+      return { isReady, details: { ...details, workers: healthOfAll() } };
     },
     system,
     store,

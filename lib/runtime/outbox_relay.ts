@@ -24,6 +24,7 @@ import {
 import { OutsideLanes, type OutsideLimits, type OutsideTarget } from "./outside_lanes.ts";
 import type { ActorSystem } from "./system.ts";
 import { AlreadyHandled } from "./turn.ts";
+import { Worker, type WorkerHealth } from "./worker.ts";
 
 export interface RelayLimits {
   /** Lanes in hand at one time. */
@@ -80,22 +81,21 @@ const LEASE_USABLE = 2 / 3;
 const GIVE_UP_MS = 5_000;
 /** So many that no two claims ever draw the same. */
 const TOKENS = 2 ** 53;
+/** What is in hand may take so long, once no more is taken. */
+const DRAIN_MS = 10_000;
 /** How often whoever waits for everything to be brought looks whether it is. */
 const DRAIN_LOOK_MS = 10;
 
 /** Any number of nodes may run one over the same outbox. */
-export class OutboxRelay implements AsyncDisposable {
+export class OutboxRelay extends Worker {
   readonly #options: RelayOptions;
   readonly #limits: RelayLimits;
-  readonly #stopped = new AbortController();
   readonly #settling: Batcher<SettledLane, undefined>;
   readonly #outside: OutsideLanes;
-  readonly #ended: Promise<unknown>;
   /** Lanes that are said to have messages due. */
   readonly #announced = new Map<string, Address>();
   /** Lanes in hand. */
   readonly #held = new Map<string, Promise<void>>();
-  #nudge: (() => void) | undefined;
   #isClaiming = false;
   /** Messages handled, and calls to the outbox that were given up, since it was constructed. */
   #handled = 0;
@@ -104,7 +104,9 @@ export class OutboxRelay implements AsyncDisposable {
   #untidy = 0;
   #tidying: Promise<void> | undefined;
 
+  /** Starts it. */
   constructor(options: RelayOptions) {
+    super({ name: "outbox", env: options.env, drainMs: DRAIN_MS });
     this.#options = options;
     this.#limits = { ...defaultRelayLimits, ...options.limits };
     this.#settling = new Batcher({
@@ -122,12 +124,32 @@ export class OutboxRelay implements AsyncDisposable {
       onHandled,
       limits: outsides,
     });
-    this.#ended = Promise.all([
+    this.start();
+  }
+
+  protected override async run(): Promise<void> {
+    await Promise.all([
       this.#claimAnnounced(),
       this.#sweep(),
       this.#observeDepth(),
       this.#tidyRegularly(),
     ]);
+  }
+
+  /** Finishes the lanes in hand. */
+  protected override async finish(): Promise<void> {
+    await this.#outside.stop();
+    await Promise.all(this.#held.values());
+    await this.#tidying;
+  }
+
+  protected override get inHand(): number {
+    return this.#held.size;
+  }
+
+  /** Of those lanes that lead outside as well. */
+  healthOfAll(): readonly WorkerHealth[] {
+    return [this.health(), this.#outside.health()];
   }
 
   /** Messages to these were committed: bring them soon. */
@@ -136,7 +158,7 @@ export class OutboxRelay implements AsyncDisposable {
       if (this.#outside.takes(lane.kind)) this.#outside.announce(lane);
       else this.#announced.set(addressText(lane), lane);
     }
-    this.#nudge?.();
+    this.wake();
   }
 
   /**
@@ -152,16 +174,6 @@ export class OutboxRelay implements AsyncDisposable {
       if (!await this.#bringDue(until)) return false;
     }
     return this.#failures === failures;
-  }
-
-  /** Finishes the lanes in hand and takes no other. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#stopped.abort();
-    this.#nudge?.();
-    await this.#ended;
-    await this.#outside[Symbol.asyncDispose]();
-    await Promise.all(this.#held.values());
-    await this.#tidying;
   }
 
   get #isIdle(): boolean {
@@ -184,8 +196,8 @@ export class OutboxRelay implements AsyncDisposable {
       }
       while (!this.#isIdle) {
         const leftMs = until - env.monotonic();
-        if (leftMs <= 0 || this.#stopped.signal.aborted) return false;
-        await this.#pause(Math.min(leftMs, DRAIN_LOOK_MS));
+        if (leftMs <= 0 || this.isDraining) return false;
+        await this.pause(Math.min(leftMs, DRAIN_LOOK_MS));
       }
     } while (cursor !== undefined);
     return true;
@@ -194,10 +206,10 @@ export class OutboxRelay implements AsyncDisposable {
   async #claimAnnounced(): Promise<void> {
     const { outbox, observe, env } = this.#options;
     const { leaseMs, batchMax: limit } = this.#limits;
-    while (!this.#stopped.signal.aborted) {
+    while (!this.isDraining) {
       const wanted = this.#takeAnnounced();
       if (wanted.length === 0) {
-        await this.#nudged();
+        await this.rest(this.#limits.pollMs);
         continue;
       }
       this.#isClaiming = true;
@@ -210,10 +222,11 @@ export class OutboxRelay implements AsyncDisposable {
           onFailure: (error) => observe({ type: "relay-failed", task: "claim", error }),
         });
         for (const lane of lanes) this.#hold(lane, claimedAt + leaseMs * LEASE_USABLE);
+        this.note();
       } catch (error) {
         this.#failed("claim", error);
         // Whoever looks for what is due finds them again.
-        await this.#pause(this.#limits.pollMs);
+        await this.pause(this.#limits.pollMs);
       } finally {
         this.#isClaiming = false;
       }
@@ -237,7 +250,7 @@ export class OutboxRelay implements AsyncDisposable {
     const text = addressText(lane.address);
     const work = this.#bring(lane, deadline).finally(() => {
       this.#held.delete(text);
-      this.#nudge?.();
+      this.wake();
     });
     this.#held.set(text, work);
   }
@@ -258,6 +271,7 @@ export class OutboxRelay implements AsyncDisposable {
   /** It is not tried again at once. */
   #failed(task: "claim" | "settle" | "sweep", error: unknown): void {
     this.#failures++;
+    this.note(error);
     this.#options.observe({ type: "relay-failed", task, error });
   }
 
@@ -278,9 +292,9 @@ export class OutboxRelay implements AsyncDisposable {
   }
 
   async #tidyRegularly(): Promise<void> {
-    while (!this.#stopped.signal.aborted) {
-      await this.#pause(this.#limits.tidyMs);
-      if (!this.#stopped.signal.aborted) await this.#tidy();
+    while (!this.isDraining) {
+      await this.pause(this.#limits.tidyMs);
+      if (!this.isDraining) await this.#tidy();
     }
   }
 
@@ -364,11 +378,11 @@ export class OutboxRelay implements AsyncDisposable {
     const { outbox } = this.#options;
     const { pageMax, pollMs } = this.#limits;
     let cursor: DueCursor | undefined;
-    while (!this.#stopped.signal.aborted) {
+    while (!this.isDraining) {
       let restMs = pollMs;
       // What was found is brought before more is looked for.
       if (this.#announced.size >= pageMax) {
-        await this.#pause(pollMs);
+        await this.pause(pollMs);
         continue;
       }
       try {
@@ -376,41 +390,26 @@ export class OutboxRelay implements AsyncDisposable {
         cursor = next;
         this.announce(lanes);
         restMs = next === undefined ? Math.min(pollMs, Math.max(1, nextDueMs)) : 0;
+        this.note();
       } catch (error) {
         this.#failed("sweep", error);
       }
-      await this.#pause(restMs);
+      await this.pause(restMs);
     }
   }
 
   async #observeDepth(): Promise<void> {
     const { outbox, observe } = this.#options;
     const { depthMs, depthCountMax } = this.#limits;
-    while (!this.#stopped.signal.aborted) {
+    while (!this.isDraining) {
       try {
         const depth: OutboxDepth = await outbox.depth(depthCountMax);
         observe({ type: "outbox-depth", ...depth });
       } catch (error) {
         observe({ type: "relay-failed", task: "depth", error });
       }
-      await this.#pause(depthMs);
+      await this.pause(depthMs);
     }
-  }
-
-  async #pause(ms: number): Promise<void> {
-    const { signal } = this.#stopped;
-    if (signal.aborted) return;
-    try {
-      await this.#options.env.sleep(ms, signal);
-    } catch (reason) {
-      if (reason !== signal.reason) throw reason;
-    }
-  }
-
-  async #nudged(): Promise<void> {
-    if (this.#stopped.signal.aborted) return;
-    await new Promise<void>((resolve) => this.#nudge = resolve);
-    this.#nudge = undefined;
   }
 }
 

@@ -15,6 +15,7 @@ import { retryTransient } from "../resilience/retry.ts";
 import { type Address, addressText } from "./envelope.ts";
 import type { Observe } from "./observe.ts";
 import { type ClaimedLane, type Outbox, type OutboxMessage, reasonOf } from "./outbox.ts";
+import { Worker } from "./worker.ts";
 
 /** What handles the messages of one kind of lane. */
 export interface OutsideTarget {
@@ -109,25 +110,27 @@ const TOKENS = 2 ** 53;
 /** A pause is longer than asked for by up to this part, so that what failed together parts. */
 const JITTER = 0.2;
 
+/** To settle what was broken off. */
+const DRAIN_MS = 10_000;
+
 /** Hands of its own, so that no slow endpoint ever holds up a message between actors. */
-export class OutsideLanes implements AsyncDisposable {
+export class OutsideLanes extends Worker {
   readonly #options: OutsideOptions;
   readonly #limits: OutsideLimits;
   readonly #targets: ReadonlyMap<string, OutsideTarget>;
-  readonly #stopped = new AbortController();
-  readonly #ended: Promise<void>;
   readonly #announced = new Map<string, Address>();
   readonly #held = new Map<string, Promise<void>>();
   /** Slow or failing when last seen; in the order in which they became so. */
   readonly #doubtful = new Set<string>();
-  #nudge: (() => void) | undefined;
   #isClaiming = false;
 
+  /** Starts it. */
   constructor(options: OutsideOptions) {
+    super({ name: "outbox/outside", env: options.env, drainMs: DRAIN_MS });
     this.#options = options;
     this.#limits = { ...defaultOutsideLimits, ...options.limits };
     this.#targets = new Map(options.targets.map((target) => [target.kind, target]));
-    this.#ended = this.#claimAnnounced();
+    this.start();
   }
 
   takes(kind: string): boolean {
@@ -143,24 +146,25 @@ export class OutsideLanes implements AsyncDisposable {
   announce(lane: Address): void {
     if (this.#announced.size >= this.#limits.announcedMax) return;
     this.#announced.set(addressText(lane), lane);
-    this.#nudge?.();
+    this.wake();
   }
 
-  /** Breaks off what is under way, which nobody counts as an attempt, and gives the lanes back. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#stopped.abort();
-    this.#nudge?.();
-    await this.#ended;
+  /** Once drained, it breaks off what is under way, which nobody counts, and gives the lanes back. */
+  protected override async finish(): Promise<void> {
     await Promise.all(this.#held.values());
   }
 
-  async #claimAnnounced(): Promise<void> {
+  protected override get inHand(): number {
+    return this.#held.size;
+  }
+
+  protected override async run(): Promise<void> {
     const { outbox, observe, env } = this.#options;
     const { leaseMs, batchMax: limit } = this.#limits;
-    while (!this.#stopped.signal.aborted) {
+    while (!this.isDraining) {
       const wanted = this.#takeAnnounced();
       if (wanted.length === 0) {
-        await this.#nudged();
+        await this.rest(this.#limits.pollMs);
         continue;
       }
       this.#isClaiming = true;
@@ -171,7 +175,7 @@ export class OutsideLanes implements AsyncDisposable {
         for (const lane of lanes) this.#hold(lane, claimedAt + this.#limits.holdMs);
       } catch (error) {
         observe({ type: "relay-failed", task: "claim", error });
-        await this.#rest();
+        await this.pause(this.#limits.pollMs);
       } finally {
         this.#isClaiming = false;
       }
@@ -203,7 +207,7 @@ export class OutsideLanes implements AsyncDisposable {
       this.#options.observe({ type: "relay-failed", task: "settle", error });
     }).finally(() => {
       this.#held.delete(text);
-      this.#nudge?.();
+      this.wake();
     });
     this.#held.set(text, work);
   }
@@ -214,10 +218,10 @@ export class OutsideLanes implements AsyncDisposable {
     const { address, token, messages } = lane;
     const target = this.#targets.get(address.kind)!;
     for (const [index, message] of messages.entries()) {
-      if (this.#stopped.signal.aborted || env.monotonic() >= until) break;
+      if (this.isDraining || env.monotonic() >= until) break;
       const error = await this.#failureOf(target, message);
       if (error !== undefined) {
-        if (this.#stopped.signal.aborted) break;
+        if (this.isDraining) break;
         return await this.#afterFailure(target, lane, message, index === 0, error);
       }
       const completion = { address, token, position: message.position };
@@ -254,7 +258,7 @@ export class OutsideLanes implements AsyncDisposable {
     const { env } = this.#options;
     const { deliveryMs: ms } = this.#limits;
     const late = () => new DeliveryFailure(`It took longer than ${ms} ms`);
-    return withinDeadline(deliver, { env, ms, cancelled: this.#stopped.signal, late });
+    return withinDeadline(deliver, { env, ms, cancelled: this.draining, late });
   }
 
   async #afterFailure(
@@ -342,21 +346,5 @@ export class OutsideLanes implements AsyncDisposable {
       giveUpMs: GIVE_UP_MS,
       onFailure: (error) => observe({ type: "relay-failed", task, error }),
     });
-  }
-
-  async #rest(): Promise<void> {
-    const { signal } = this.#stopped;
-    if (signal.aborted) return;
-    try {
-      await this.#options.env.sleep(this.#limits.pollMs, signal);
-    } catch (reason) {
-      if (reason !== signal.reason) throw reason;
-    }
-  }
-
-  async #nudged(): Promise<void> {
-    if (this.#stopped.signal.aborted) return;
-    await new Promise<void>((resolve) => this.#nudge = resolve);
-    this.#nudge = undefined;
   }
 }

@@ -100,6 +100,11 @@ export abstract class Worker implements AsyncDisposable {
     return this.#drained.signal.aborted;
   }
 
+  /** For what is to break off when the worker is drained. */
+  protected get draining(): AbortSignal {
+    return this.#drained.signal;
+  }
+
   /** For its health: the step that was tried did not go well, or, without an error, it did. */
   protected note(error?: unknown): void {
     if (error === undefined) this.#failure = undefined;
@@ -130,7 +135,7 @@ export abstract class Worker implements AsyncDisposable {
       if (isOver() || this.isDraining) return;
       const nudged = new AbortController();
       this.#nudge = () => nudged.abort();
-      await this.#sleep(leftMs, AbortSignal.any([nudged.signal, this.#drained.signal]));
+      await this.#sleep(leftMs, nudged.signal);
       this.#nudge = undefined;
     }
   }
@@ -143,6 +148,7 @@ export abstract class Worker implements AsyncDisposable {
     if (this.#state === "configured") this.#state = "stopped";
     if (this.#state === "running") this.#state = "draining";
     this.#drained.abort();
+    this.nudge();
     await this.#ended;
     await this.finish();
     this.#state = "stopped";
