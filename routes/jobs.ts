@@ -12,7 +12,13 @@ import { type CallerEnv, requireRole } from "../lib/http/caller.ts";
 import { causeOf } from "../lib/http/cause.ts";
 import { idOfNew } from "../lib/http/new_id.ts";
 import { pageOf, pageParameters, placeIn } from "../lib/http/pages.ts";
-import { type BodyParser, invalidBody, parsedParams, parsedQuery } from "../lib/http/parsed.ts";
+import {
+  type BodyParser,
+  invalidBody,
+  invalidBodyAt,
+  parsedParams,
+  parsedQuery,
+} from "../lib/http/parsed.ts";
 import { ProblemError } from "../lib/http/problem.ts";
 import { text } from "../lib/http/text.ts";
 import {
@@ -167,10 +173,7 @@ function enqueued(
     return enqueue(job, payload, chosen);
   } catch (error) {
     if (error instanceof PayloadTooLarge) throw invalidBody(["payload"], error.message);
-    if (error instanceof z.ZodError) {
-      const [{ path = [], message = "Invalid" } = {}] = error.issues;
-      throw invalidBody(["payload", ...path], message);
-    }
+    if (error instanceof z.ZodError) throw invalidBodyAt(["payload"], error);
     throw error;
   }
 }

@@ -176,6 +176,13 @@ export function invalidBodyFor(
   return invalid({ detail: "The body is not what this route accepts", errors });
 }
 
+/** For what a schema found in the part of the body at `path`. */
+export function invalidBodyAt(path: readonly PropertyKey[], { issues }: z.ZodError): ProblemError {
+  const errors = issues.slice(0, ERRORS_MAX)
+    .flatMap((issue) => requestFaults({ ...issue, path: [...path, ...issue.path] }));
+  return invalid({ detail: "The body is not what this route accepts", errors });
+}
+
 /** Names the place and the rule. Messages of zod do not repeat values; keep it so in refinements. */
 function requestFaults(issue: z.core.$ZodIssue): RequestFault[] {
   const path = issue.path.map(shortened);

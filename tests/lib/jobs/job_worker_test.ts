@@ -452,25 +452,27 @@ Deno.test("a claim whose answer gets lost is repeated, and its jobs begun once",
 
 Deno.test("an answer that comes after the lease begins nothing", async () => {
   await using shop = new Workshop();
-  await shop.enqueue({});
+  const [id] = await shop.enqueue({});
   const limits = { runningMax: 1 };
   const begun: number[] = [];
-  let isSlow = true;
+  let answersIn = leaseMs + 10;
   const jobs = overriding(shop.jobs, {
     async claim(claim: JobClaim) {
       const page = await shop.jobs.claim(claim);
-      if (isSlow) await shop.env.sleep(leaseMs);
-      isSlow = false;
+      await shop.env.sleep(answersIn);
+      answersIn = 0;
       return page;
     },
   });
-  const { env } = shop;
-  const options = { limits, tuning: { pollMs: HOUR } };
-  shop.worker([handles(job, (_, { attempt }) => void begun.push(attempt))], { jobs, ...options });
-  await env.advance(leaseMs - 1);
-  assert.deepEqual(begun, []);
-  await env.advance(HOUR + MINUTE);
-  assert.deepEqual(begun, [1], "given back as never begun, and taken anew");
+  shop.worker([handles(job, (_, { attempt }) => void begun.push(attempt))], { jobs, limits });
+  await shop.env.advance(leaseMs);
+  const other = { queue: job.queue, token: 1, leaseMs: 1_000, limit: 1, limits };
+  const { jobs: [taken] } = await shop.jobs.claim(other);
+  assert.equal(taken!.messageId, id);
+  await shop.env.advance(500);
+  assert.deepEqual(begun, [], "it is another's");
+  await shop.env.advance(2_000);
+  assert.deepEqual(begun, [3]);
 });
 
 Deno.test("an end whose recording is in doubt is recorded once", async () => {
