@@ -14,16 +14,10 @@ const program = new URL("postgres_server", import.meta.url).pathname;
 /** "fast" ends all sessions in order; "immediate" leaves it to the next start to recover. */
 export type StopMode = "fast" | "immediate";
 
-const running = new Set<string>();
-// A test that is cut short disposes of nothing.
-globalThis.addEventListener("unload", () => {
-  for (const directory of running) {
-    new Deno.Command(program, { args: ["stop", directory, "immediate"] }).outputSync();
-    Deno.removeSync(directory, { recursive: true });
-  }
-});
-
-/** Keeps what it has confirmed, as any server does that may be used. Disposing it removes it. */
+/**
+ * Keeps what it has confirmed, as any server does that may be used. Disposing it removes it, and so
+ * does the end of this process, whatever that is.
+ */
 export class OwnPostgres implements AsyncDisposable {
   readonly url: string;
   readonly #directory: string;
@@ -37,10 +31,9 @@ export class OwnPostgres implements AsyncDisposable {
   static async start(): Promise<OwnPostgres> {
     const directory = await Deno.makeTempDir({ prefix: "troupe_postgres_" });
     const port = freePort();
-    running.add(directory);
     const server = new OwnPostgres(directory, port);
     try {
-      await run("create", directory, String(port));
+      await run("create", directory, String(port), String(Deno.pid));
       await server.#start();
     } catch (error) {
       await server.#remove();
@@ -85,7 +78,6 @@ export class OwnPostgres implements AsyncDisposable {
   }
 
   async #remove(): Promise<void> {
-    running.delete(this.#directory);
     await Deno.remove(this.#directory, { recursive: true });
   }
 }
