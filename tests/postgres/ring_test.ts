@@ -8,7 +8,6 @@ import { systemEnv } from "../../lib/env.ts";
 import { openDatabase } from "../../lib/postgres/database.ts";
 import { PostgresEventStore } from "../../lib/postgres/event_store.ts";
 import { migrateToLatest } from "../../lib/postgres/migrate.ts";
-import { PostgresOutbox } from "../../lib/postgres/outbox.ts";
 import type { Tables } from "../../lib/postgres/tables.ts";
 import type { Cause } from "../../lib/runtime/envelope.ts";
 import { ActorSystem } from "../../lib/runtime/system.ts";
@@ -17,6 +16,7 @@ import { migrations } from "../../migrations/all.ts";
 import { OwnPostgres } from "../support/own_postgres.ts";
 import * as Ring from "../support/ring.ts";
 import {
+  assertNothingIsLeft,
   insist,
   type PlannedFault,
   plannedFaults,
@@ -57,7 +57,7 @@ class Observer {
     await this.#until(() => this.#passed >= messages);
   }
 
-  async count(table: "outbox" | "lane" | "dead_letter" | "finished_job"): Promise<number> {
+  async count(table: "outbox" | "finished_job"): Promise<number> {
     const rows = await this.#ask(sql<{ count: number | bigint | string }>`
       select count(*) from ${sql.table(table)}`);
     return Number(rows[0]!.count);
@@ -189,16 +189,6 @@ function longestWaitMs(passings: readonly Passing[], hopsMost: number): number {
   return waits.reduce((longest, wait) => Math.max(longest, wait), 0);
 }
 
-/** What a node that was killed had claimed lies there until somebody tidies up. */
-async function assertNothingIsLeft(observer: Observer, url: string): Promise<void> {
-  assert.equal(await observer.count("outbox"), 0);
-  assert.equal(await observer.count("dead_letter"), 0);
-  await systemEnv.sleep(LEASE_MS);
-  await using database = await openDatabase({ url });
-  await new PostgresOutbox(database).tidy();
-  assert.equal(await observer.count("lane"), 0);
-}
-
 interface Run {
   readonly messages: number;
   readonly nodes: number;
@@ -229,7 +219,7 @@ async function passesThrough({ messages, nodes, faults }: Run): Promise<void> {
   await observer.arrived();
   await cluster.end();
 
-  await assertNothingIsLeft(observer, url);
+  await assertNothingIsLeft(observing, LEASE_MS);
   const carried = Array.from({ length: TOKENS }, (_, token) => token).filter(Ring.isCarried);
   assert.equal(await observer.count("finished_job"), carried.length * hops);
   const passings = await readRing(url);

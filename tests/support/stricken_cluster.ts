@@ -4,8 +4,11 @@
  *
  * @module
  */
+import assert from "node:assert/strict";
 import { type Kysely, type RawBuilder, sql } from "kysely";
 import { systemEnv } from "../../lib/env.ts";
+import type { Database } from "../../lib/postgres/database.ts";
+import { PostgresOutbox } from "../../lib/postgres/outbox.ts";
 import type { Tables } from "../../lib/postgres/tables.ts";
 import { retryTransient } from "../../lib/resilience/retry.ts";
 import { OwnPostgres, type StopMode } from "./own_postgres.ts";
@@ -76,6 +79,16 @@ export async function insist<Row>(
     onFailure() {},
   });
   return rows;
+}
+
+/** What nodes that were killed had claimed lies there until its lease is over and somebody tidies. */
+export async function assertNothingIsLeft(database: Database, leaseMs: number): Promise<void> {
+  await systemEnv.sleep(leaseMs);
+  await new PostgresOutbox(database).tidy();
+  const { rows } = await sql<Record<"messages" | "letters" | "lanes", number>>`
+    select (select count(*) from outbox) as messages, (select count(*) from dead_letter) as letters,
+      (select count(*) from lane) as lanes`.execute(database.db);
+  assert.deepEqual({ ...rows[0] }, { messages: 0, letters: 0, lanes: 0 });
 }
 
 export interface ClusterOptions {
