@@ -127,6 +127,14 @@ export const figures: readonly Figure[] = [
   },
   {
     group: "messages",
+    workload: "claims of jobs beside a million delayed",
+    metric: "p50Ms",
+    against: "few",
+    atMost: 1.2,
+    store: "postgres",
+  },
+  {
+    group: "messages",
     workload: "outbox after a million messages",
     metric: "outboxMb",
     against: "few",

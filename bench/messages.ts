@@ -5,13 +5,16 @@
  */
 import { sql } from "kysely";
 import { systemEnv } from "../lib/env.ts";
+import { defineJob, enqueue } from "../lib/jobs/job.ts";
 import { type Database, openDatabase } from "../lib/postgres/database.ts";
 import { PostgresEventStore } from "../lib/postgres/event_store.ts";
 import { migrateToLatest } from "../lib/postgres/migrate.ts";
+import { PostgresJobQueue } from "../lib/postgres/job_queue.ts";
 import { PostgresOutbox } from "../lib/postgres/outbox.ts";
 import type { Cause } from "../lib/runtime/envelope.ts";
 import type { RuntimeEvent } from "../lib/runtime/observe.ts";
 import { OutboxRelay } from "../lib/runtime/outbox_relay.ts";
+import type { NewMessage } from "../lib/runtime/store.ts";
 import { ActorSystem } from "../lib/runtime/system.ts";
 import { migrations } from "../migrations/all.ts";
 import * as Hop from "./hop.ts";
@@ -19,6 +22,24 @@ import * as Hop from "./hop.ts";
 const actors = 1_000;
 const askedAtOnce = 256;
 const claims = 300;
+
+const claimedQueue = "claimed";
+const claimedJob = defineJob({
+  type: "claimed",
+  queue: claimedQueue,
+  payload: { parse: (payload) => payload },
+});
+
+function newJob(): NewMessage {
+  const messageId = systemEnv.uuid();
+  const ids = { messageId, correlationId: messageId, causationId: messageId };
+  return {
+    ...enqueue(claimedJob, null),
+    ...ids,
+    principal: { id: "bench", roles: [] },
+    delayMs: 0,
+  };
+}
 
 export class MessageBench implements AsyncDisposable {
   readonly #database: Database;
@@ -73,13 +94,14 @@ export class MessageBench implements AsyncDisposable {
     return delays.sort();
   }
 
-  /** Has so many messages wait that are not due for a day. */
+  /** Has so many messages wait that are not due for a day: half of them jobs, of the queue claimed. */
   async delayTo(delayed: number): Promise<void> {
     const { db, maintenance } = this.#database;
     await sql`
       insert into outbox (kind, key, message_id, schema, command, correlation_id, causation_id,
         principal, at, available_at)
-      select 'later', n::text, gen_random_uuid(), 1, '{}', gen_random_uuid(), gen_random_uuid(),
+      select case n % 2 when 0 then 'later' else 'job' end,
+        case n % 2 when 0 then n::text else ${claimedQueue} end, gen_random_uuid(), 1, '{}', gen_random_uuid(), gen_random_uuid(),
         '{}', now(), now() + interval '1 day' + n * interval '1 s'
       from generate_series((select count(*) from outbox) + 1, ${delayed}) n`.execute(maintenance);
     await sql`analyze outbox`.execute(db);
@@ -98,6 +120,23 @@ export class MessageBench implements AsyncDisposable {
         limit: 100,
       });
       await this.#outbox.settle(claimed);
+      times[n] = performance.now() - startedAt;
+    }
+    return times.sort();
+  }
+
+  /** What each round of a worker takes: to claim jobs, and to give them back. */
+  async jobClaimsMs(): Promise<Float64Array> {
+    const jobs = new PostgresJobQueue(this.#database);
+    await jobs.enqueue(Array.from({ length: 16 }, newJob));
+    const times = new Float64Array(claims);
+    for (let n = 0; n < claims; n++) {
+      const startedAt = performance.now();
+      const claim = { queue: claimedQueue, token: n + 1, leaseMs: 30_000, limit: 16 };
+      const { jobs: held } = await jobs.claim(claim);
+      await jobs.settle(held.map(({ queue, position, token }) => {
+        return { queue, position, token, isCounted: false, is: "released" };
+      }));
       times[n] = performance.now() - startedAt;
     }
     return times.sort();
