@@ -1,0 +1,200 @@
+/** Jobs of several nodes on a server, by real clocks. */
+import assert from "node:assert/strict";
+import { type CompiledQuery, CompiledQuery as Compiled, type Kysely, sql } from "kysely";
+import { z } from "zod";
+import { systemEnv } from "../../lib/env.ts";
+import { defineJob, enqueue, type EnqueueOptions, type JobDefinition } from "../../lib/jobs/job.ts";
+import type { QueueLimits } from "../../lib/jobs/job_queue.ts";
+import { handles, JobWorker } from "../../lib/jobs/job_worker.ts";
+import { type Database, openDatabase } from "../../lib/postgres/database.ts";
+import { PostgresJobQueue } from "../../lib/postgres/job_queue.ts";
+import { migrateToLatest } from "../../lib/postgres/migrate.ts";
+import type { Tables } from "../../lib/postgres/tables.ts";
+import type { NewMessage } from "../../lib/runtime/store.ts";
+import { migrations } from "../../migrations/all.ts";
+import { createServerDatabase, openServerDatabase } from "../support/database.ts";
+
+const WORKERS = 3;
+const STUCK_MS = 30_000;
+const Numbered = z.object({ n: z.int() });
+const job = defineJob({ type: "count", queue: "counting", payload: Numbered });
+
+function newJob(of: JobDefinition<{ n: number }>, n: number, options: EnqueueOptions = {}) {
+  const id = systemEnv.uuid();
+  const ids = { messageId: id, correlationId: id, causationId: id };
+  const message = enqueue(of, { n }, options);
+  return { delayMs: 0, ...message, ...ids, principal: { id: "ana", roles: [] } };
+}
+
+/** Has them done by workers with sessions of their own, and ends once all are. */
+async function done(
+  asked: readonly NewMessage[],
+  limits: QueueLimits,
+  handle: (n: number) => Promise<void>,
+): Promise<void> {
+  await using created = await createServerDatabase();
+  await using resources = new AsyncDisposableStack();
+  const open = () => openDatabase({ url: created.url, poolMax: 4, allowUnsafe: true });
+  const database = resources.use(await open());
+  await migrateToLatest(database.maintenance, migrations);
+  const queue = new PostgresJobQueue(database);
+  await queue.enqueue(asked);
+  for (let n = 0; n < WORKERS; n++) {
+    const jobs = new PostgresJobQueue(resources.use(await open()));
+    const bindings = [handles(job, async ({ n }) => {
+      await handle(n);
+    })];
+    const options = { queue: job.queue, bindings, env: systemEnv, observe() {}, limits };
+    resources.use(new JobWorker({ ...options, jobs, tuning: { pollMs: 50 } }).start());
+  }
+  const until = performance.now() + STUCK_MS;
+  const list = { queue: job.queue, status: "completed", limit: asked.length } as const;
+  while ((await queue.list(list)).length < asked.length) {
+    assert(performance.now() < until, "not all were done");
+    await systemEnv.sleep(50);
+  }
+}
+
+Deno.test("over any window the workers of all nodes start no more than the rate allows", async () => {
+  const rate = { max: 6, windowMs: 400 };
+  const starts: number[] = [];
+  const jobs = Array.from({ length: 60 }, (_, n) => newJob(job, n));
+  await done(jobs, { rate }, async () => {
+    starts.push(performance.now());
+    await systemEnv.sleep(Math.random() * 20);
+  });
+  starts.slice(rate.max).forEach((at, index) => {
+    const spanMs = at - starts[index]!;
+    assert(spanMs >= rate.windowMs, `${rate.max + 1} were started within ${spanMs} ms`);
+  });
+});
+
+Deno.test("no more run at a time than queue and keys allow, whichever node has them", async () => {
+  const keys = ["a", "a", "a", "b", undefined];
+  const jobs = Array.from({ length: 200 }, (_, n) => {
+    const concurrencyKey = keys[n % keys.length];
+    return newJob(job, n, concurrencyKey === undefined ? {} : { concurrencyKey });
+  });
+  const running: (string | undefined)[] = [];
+  let [most, mostOfKey] = [0, 0];
+  await done(jobs, { runningMax: 5, runningPerKeyMax: 2 }, async (n) => {
+    const key = keys[n % keys.length];
+    running.push(key);
+    most = Math.max(most, running.length);
+    for (const one of ["a", "b"]) {
+      mostOfKey = Math.max(mostOfKey, running.filter((other) => other === one).length);
+    }
+    await systemEnv.sleep(Math.random() * 20);
+    running.splice(running.indexOf(key), 1);
+  });
+  assert.deepEqual([most, mostOfKey], [5, 2]);
+});
+
+Deno.test("what is enqueued as its unique key becomes free is there, or another is", async () => {
+  await using database = await openServerDatabase();
+  await migrateToLatest(database.maintenance, migrations);
+  const jobs = new PostgresJobQueue(database);
+  const fleeting = defineJob({ ...job, retentionMs: 0 });
+  const handled = new Set<string>();
+  const bindings = [handles(fleeting, (_, { id }) => void handled.add(id))];
+  const options = { queue: job.queue, bindings, jobs, env: systemEnv, observe() {} };
+  await using worker = new JobWorker({ ...options, tuning: { pollMs: 1 } }).start();
+  const enqueueing = Array.from({ length: 4 }, async () => {
+    const found: string[] = [];
+    for (let n = 0; n < 250; n++) {
+      found.push(...await jobs.enqueue([newJob(fleeting, n, { uniqueKey: "one" })]));
+    }
+    return found;
+  });
+  const found = (await Promise.all(enqueueing)).flat();
+  const until = performance.now() + STUCK_MS;
+  const lost = () => found.filter((id) => !handled.has(id));
+  while (lost().length > 0 && performance.now() < until) {
+    if ((await jobs.depth([job.queue], 10))[0]!.waiting === 0) await systemEnv.sleep(100);
+    if ((await jobs.list({ queue: job.queue, limit: 1 })).length === 0) break;
+  }
+  assert.deepEqual(lost(), []);
+  assert.equal(worker.health().failure, undefined);
+});
+
+/** The statements that went through it are written down. */
+function recording(db: Kysely<Tables>, statements: CompiledQuery[]): Kysely<Tables> {
+  const note = (target: object) =>
+    new Proxy(target, {
+      get(own, name) {
+        const value = Reflect.get(own, name, own);
+        if (name === "executeQuery") {
+          return (query: CompiledQuery, ...rest: unknown[]) => {
+            statements.push(query);
+            return value.call(own, query, ...rest);
+          };
+        }
+        if (name === "getExecutor") return () => note(value.call(own));
+        return typeof value === "function" ? value.bind(own) : value;
+      },
+    });
+  return note(db) as Kysely<Tables>;
+}
+
+/** Pages that a statement reads, were it run again. */
+async function pagesOf(database: Database, { sql: text, parameters }: CompiledQuery) {
+  let plan: { [key: string]: unknown } = {};
+  const undone = new Error("only to look");
+  const looking = database.jobs.transaction().execute(async (transaction) => {
+    const explained = Compiled.raw(`explain (analyze, buffers, format json) ${text}`, [
+      ...parameters,
+    ]);
+    const { rows } = await transaction.executeQuery<{ "QUERY PLAN": unknown }>(explained);
+    const found = rows[0]!["QUERY PLAN"];
+    const trees = (typeof found === "string" ? JSON.parse(found) : found) as {
+      Plan: typeof plan;
+    }[];
+    plan = trees[0]!.Plan;
+    throw undone;
+  });
+  await looking.catch((error) => assert.equal(error, undone));
+  return { pages: Number(plan["Shared Hit Blocks"]) + Number(plan["Shared Read Blocks"]), plan };
+}
+
+Deno.test("a queue that was empty when it was analyzed is not walked through when it is full", async () => {
+  await using database = await openServerDatabase();
+  await migrateToLatest(database.maintenance, migrations);
+  for (const table of ["outbox", "running_job", "finished_job", "dead_letter", "job_start"]) {
+    await sql`vacuum analyze ${sql.table(table)}`.execute(database.maintenance);
+  }
+  const statements: CompiledQuery[] = [];
+  const jobs = new PostgresJobQueue({ jobs: recording(database.jobs, statements) });
+  await jobs.enqueue(Array.from({ length: 20_000 }, (_, n) => newJob(job, n)));
+  const asLong = { token: 1, leaseMs: 3_600_000, limit: 5 };
+  const claim = { ...asLong, queue: job.queue };
+  const { jobs: held } = await jobs.claim(claim);
+  const [one, other, third, fourth, fifth] = held;
+  const { messageId } = fifth!;
+  const ended = { keepMs: 1_000, isCounted: true };
+  const looks: readonly (readonly [string, () => Promise<unknown>])[] = [
+    ["claim", () => jobs.claim({ ...claim, token: 2 })],
+    ["extend", () => jobs.extend(held, 3_600_000)],
+    ["note", () => jobs.note(one!, 1)],
+    ["get", () => jobs.get(messageId)],
+    ["cancel", () => jobs.cancel(messageId, "root", { keepMs: 1 })],
+    ["complete", () => jobs.settle([{ ...one!, is: "completed", result: 1, ...ended }])],
+    ["fail", () => jobs.settle([{ ...other!, is: "failed", error: "x", isCounted: true }])],
+    ["release", () => jobs.settle([{ ...third!, is: "released", isCounted: true }])],
+    [
+      "retry",
+      () => jobs.settle([{ ...fourth!, is: "retried", delayMs: 1, error: "x", isCounted: true }]),
+    ],
+    ["list", () => jobs.list({ queue: job.queue, limit: 10 })],
+    ["nextDue", () => jobs.nextDueMs(job.queue)],
+    ["depth", () => jobs.depth([job.queue], 10)],
+  ];
+  for (const [name, look] of looks) {
+    statements.length = 0;
+    await look();
+    assert(statements.length > 0, name);
+    for (const statement of statements) {
+      const { pages, plan } = await pagesOf(database, statement);
+      assert(pages < 400, `${name} reads ${pages} pages: ${JSON.stringify(plan).slice(0, 2_000)}`);
+    }
+  }
+});
