@@ -265,6 +265,42 @@ Deno.test("a lane that cannot be settled is tried again, and waits for no lease"
   assert.deepEqual(office.seen("relay-failed").map(({ task }) => task), ["settle"]);
 });
 
+Deno.test("an outbox that is away for minutes, whatever is asked of it, is gone on with by itself", async () => {
+  for (const away of [["claim"], ["settle"], ["due"], ["claim", "settle", "due", "depth"]]) {
+    let isAway = false;
+    const reach = (task: string) => {
+      if (isAway && away.includes(task)) throw new TransientFault("The server is away");
+    };
+    await using office = new Office({
+      outbox: (own) =>
+        override(own, {
+          // deno-lint-ignore require-await -- what is away rejects, and throws nothing
+          claim: async (...asked) => (reach("claim"), own.claim(...asked)),
+          // deno-lint-ignore require-await -- the same
+          settle: async (lanes) => (reach("settle"), own.settle(lanes)),
+          // deno-lint-ignore require-await -- the same
+          due: async (...asked) => (reach("due"), own.due(...asked)),
+          // deno-lint-ignore require-await -- the same
+          depth: async (countMax) => (reach("depth"), own.depth(countMax)),
+        }),
+    });
+    await office.send(["a", "b"], "before");
+    await office.env.settle();
+    isAway = true;
+    await office.send(["a", "c"], "meanwhile");
+    await office.env.advance(5 * 60_000);
+    isAway = false;
+    // Nobody announces what was given up: it is found.
+    await office.env.advance(2 * leaseMs);
+    await office.send(["a"], "after");
+    await office.env.settle();
+    assert.deepEqual(await office.notes("a"), ["before", "meanwhile", "after"], `${away}`);
+    assert.deepEqual(await office.notes("c"), ["meanwhile"], `${away}`);
+    assert(office.seen("relay-failed").length > 0, `${away}`);
+    assert.deepEqual(office.seen("delivery-failed"), [], "it is nobody's attempt");
+  }
+});
+
 Deno.test("a relay that is disposed finishes what it has in hand", async () => {
   await using office = new Office();
   await office.ask("sender", { type: "Heal" });
