@@ -137,6 +137,9 @@ const buriedPart = `
   select kind, key, position, message_id, schema, command, correlation_id, causation_id, principal,
     traceparent, at, attempts, reason, now(), priority, concurrency_key
   from ended where ending = 'failed'
+  -- Enqueued again in the moment in which it was buried, it finds its first letter lying there.
+  on conflict (message_id) do update
+  set attempts = excluded.attempts, error = excluded.error, buried_at = excluded.buried_at
 )`;
 
 const toldPart = `
