@@ -12,7 +12,7 @@ Deno.test("with its database killed and stopped in the rush, a server serves on 
   await using database = await OwnPostgres.start();
   await survivesCrashes({ DATABASE_URL: database.url }, {
     requests: 3_000,
-    crashes: 4,
+    crashes: 2,
     outage: (before) => database.restart(before % 2 === 0 ? "immediate" : "fast", before * 300),
   });
 });

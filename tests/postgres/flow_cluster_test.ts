@@ -34,7 +34,7 @@ const LEASE_MS = 500;
 const STUCK_MS = 20_000;
 /** Decides what goes wrong, where, and after how many events. */
 const SEED = Number(Deno.env.get("FLOW_SEED") ?? 1);
-const FAULTS = Number(Deno.env.get("FLOW_FAULTS") ?? 12);
+const FAULTS = Number(Deno.env.get("FLOW_FAULTS") ?? 8);
 /** Begun, the children ended, and their parent enqueued: its job is the last. */
 const LAST_JOB = CHILDREN + 2;
 const EVENTS = LAST_JOB + 2;

@@ -24,7 +24,7 @@ import {
 } from "../support/stricken_cluster.ts";
 
 /** What is passed altogether. 50,000 are for a run by hand. */
-const MESSAGES = Number(Deno.env.get("RING_MESSAGES") ?? 2_000);
+const MESSAGES = Number(Deno.env.get("RING_MESSAGES") ?? 1_500);
 /** Decides what goes wrong, where, and after how many messages; not who is doing what just then. */
 const SEED = Number(Deno.env.get("RING_SEED") ?? 1);
 /** On their way at one time. */
