@@ -45,7 +45,8 @@ import { PostgresDeadLetters } from "./lib/postgres/dead_letters.ts";
 import { PostgresEventStore } from "./lib/postgres/event_store.ts";
 import { flowProjection, PostgresFlowListing } from "./lib/postgres/flow_listing.ts";
 import { migrateToLatest, pendingMigrations, UnknownMigrations } from "./lib/postgres/migrate.ts";
-import { enqueueWithin, PostgresJobQueue } from "./lib/postgres/job_queue.ts";
+import { enqueueWithin } from "./lib/postgres/job_enqueueing.ts";
+import { PostgresJobQueue } from "./lib/postgres/job_queue.ts";
 import { PostgresOutbox, tellWithin } from "./lib/postgres/outbox.ts";
 import { PostgresProjectionStore } from "./lib/postgres/projection_store.ts";
 import { PostgresRebuildStore } from "./lib/postgres/rebuild_store.ts";
@@ -234,6 +235,7 @@ export function openNode(options: NodeOptions): Node {
     deadLetters: new PostgresDeadLetters(database.db),
     jobs,
     jobDefinitions: bindings.map(({ job }) => job),
+    announce: (queues) => workers.announce(queues),
     flows: new PostgresFlowListing(database.db),
     flowListing: follow(flowProjection),
     env,

@@ -32,7 +32,7 @@ import {
 import { type JobQueue, type JobRecord, jobStatuses } from "../lib/jobs/job_queue.ts";
 import { reportOf } from "../lib/jobs/job_report.ts";
 import type { Message } from "../lib/runtime/aggregate.ts";
-import type { Cause } from "../lib/runtime/envelope.ts";
+import type { Address, Cause } from "../lib/runtime/envelope.ts";
 import type { DeadLetters } from "../lib/runtime/outbox.ts";
 import type { NewMessage } from "../lib/runtime/store.ts";
 import { Command as Keepable } from "./dead_letters.ts";
@@ -41,6 +41,8 @@ export interface JobOptions {
   readonly jobs: JobQueue;
   /** What can be enqueued here. */
   readonly jobDefinitions: readonly JobDefinition[];
+  /** Has the workers of this node look for them at once. */
+  readonly announce: (queues: readonly Address[]) => void;
   readonly deadLetters: DeadLetters;
   readonly parseBody: BodyParser;
   readonly env: Pick<Env, "now" | "uuid">;
@@ -91,11 +93,12 @@ export function jobs(options: JobOptions): Hono<CallerEnv> {
       if (job === undefined) throw invalidBody(["type"], "There is no job of this type");
       const cause = causeOf(c);
       const requestHash = cause.idempotency?.requestHash;
-      const options = { ...chosen, ...(requestHash !== undefined && { requestHash }) };
-      const message = enqueued(job, payload, options);
+      const how = { ...chosen, ...(requestHash !== undefined && { requestHash }) };
+      const message = enqueued(job, payload, how);
       const messageId = idOfNew(cause);
       const sent = newMessage(message, cause, messageId);
       const [id] = await jobs.enqueue([sent]);
+      options.announce([sent.to]);
       const record = await jobs.get(id!) ?? justEnded(sent, id!, env.now());
       const isOther = (record.command as JobCommand).requestHash !== requestHash;
       if (id === messageId && isOther) throw keyReused();
