@@ -127,7 +127,7 @@ export const figures: readonly Figure[] = [
   },
   {
     group: "messages",
-    workload: "claims of jobs beside a million delayed",
+    workload: "claims from a queue beside a million delayed",
     metric: "p50Ms",
     against: "few",
     atMost: 1.2,

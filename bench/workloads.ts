@@ -178,7 +178,9 @@ async function messages(bench: Bench): Promise<void> {
         const jobsP50Ms = percentile(await delayed.jobClaimsMs(), 0.5);
         if (round === 0) continue;
         tell(workload, contestant, round, { p50Ms });
-        tell("claims of jobs beside a million delayed", contestant, round, { p50Ms: jobsP50Ms });
+        tell("claims from a queue beside a million delayed", contestant, round, {
+          p50Ms: jobsP50Ms,
+        });
       }
     });
   }

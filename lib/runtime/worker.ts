@@ -23,6 +23,9 @@ export interface WorkerOptions {
   readonly drainMs: number;
 }
 
+/** Made once: the reason that an abort makes by itself costs 15 µs. */
+const NUDGED = new Error("Nudged");
+
 /**
  * Constructed, it is configured and does nothing. Disposing it drains it, and stops it if that takes
  * too long.
@@ -134,7 +137,7 @@ export abstract class Worker implements AsyncDisposable {
     for (let leftMs = ms; leftMs > 0; leftMs = until - this.env.monotonic()) {
       if (isOver() || this.isDraining) return;
       const nudged = new AbortController();
-      this.#nudge = () => nudged.abort();
+      this.#nudge = () => nudged.abort(NUDGED);
       await this.#sleep(leftMs, nudged.signal);
       this.#nudge = undefined;
     }
