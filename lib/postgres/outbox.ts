@@ -7,6 +7,7 @@
  * @module
  */
 import { type Kysely, type QueryExecutorProvider, sql } from "kysely";
+import { TransientFault } from "../fault.ts";
 import { JOB_KIND } from "../jobs/job.ts";
 import { type Address, addressText, type Principal } from "../runtime/envelope.ts";
 import type {
@@ -32,6 +33,9 @@ import type { Tables } from "./tables.ts";
 const isDue = sql`o.available_at + interval '0' <= now()`;
 
 type Int8 = number | bigint | string;
+
+/** So much room an empty table may keep. */
+const KEPT_BYTES = 100_000;
 
 export interface MessageRow {
   readonly kind: string;
@@ -273,6 +277,29 @@ export class PostgresOutbox implements Outbox {
         for update skip locked
       ))`.execute(this.#maintenance);
     await sql`vacuum (skip_locked) outbox, lane, running_job, job_start`.execute(this.#maintenance);
+    await this.#shrink("outbox");
+    await this.#shrink("lane");
+  }
+
+  /** A vacuum keeps what a past rush needed; in a moment in which nothing is there, it is given back. */
+  async #shrink(name: "outbox" | "lane"): Promise<void> {
+    const table = sql.table(name);
+    const { rows } = await sql<{ is_oversize: boolean }>`
+      select pg_total_relation_size(${name}) > ${KEPT_BYTES}::bigint
+        and not exists (select from ${table}) as is_oversize`.execute(this.#maintenance);
+    if (!rows[0]!.is_oversize) return;
+    try {
+      await this.#maintenance.transaction().execute(async (transaction) => {
+        // Whoever comes meanwhile waits behind this lock: it has to come soon, or not at all.
+        await sql`set local lock_timeout = '20ms'`.execute(transaction);
+        await sql`lock table ${table} in access exclusive mode`.execute(transaction);
+        const some = await sql`select from ${table} limit 1`.execute(transaction);
+        if (some.rows.length === 0) await sql`truncate ${table}`.execute(transaction);
+      });
+    } catch (error) {
+      // Somebody is at it: another time.
+      if (!(error instanceof TransientFault)) throw error;
+    }
   }
 
   async depth(countMax: number): Promise<OutboxDepth> {

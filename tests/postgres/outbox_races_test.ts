@@ -238,3 +238,44 @@ Deno.test("a message that is buried while it is handled is buried", async () => 
   assert.deepEqual(await Promise.all(running), [true, [{ is: "conflict" }]]);
   assert.equal((await post.store.readStream(to)).length, 1);
 });
+
+Deno.test("the room of a rush is given back once nothing waits, and never while something does", async () => {
+  await using nodes = await openNodes();
+  const { database: { db }, post } = nodes;
+  const to = { kind: newKind(), key: "a" };
+  const sizeKb = async () => {
+    const { rows } = await sql<{ kb: number }>`
+      select pg_total_relation_size('outbox') / 1000 as kb`.execute(db);
+    return Number(rows[0]!.kb);
+  };
+  await told(post, ...Array.from({ length: 2_000 }, () => to));
+  const full = await sizeKb();
+  const [before] = await claimed(post, to);
+  await sql`delete from outbox where position <> ${before!.messages[0]!.position}`.execute(db);
+  await post.outbox.tidy();
+  const left = await sql`select from outbox`.execute(db);
+  assert.equal(left.rows.length, 1, "what waits stays");
+  await sql`delete from outbox`.execute(db);
+  await post.outbox.tidy();
+  assert(await sizeKb() * 4 < full, `${await sizeKb()} of ${full} kB`);
+  await told(post, to);
+  const positions = await sql<{ position: number }>`select position from outbox`.execute(db);
+  assert(positions.rows[0]!.position > before!.messages.at(-1)!.position, "the order goes on");
+});
+
+Deno.test("whoever writes while the room is to be given back is not kept waiting", async () => {
+  await using nodes = await openNodes();
+  const { database, post, other } = nodes;
+  const to = { kind: newKind(), key: "a" };
+  await told(post, ...Array.from({ length: 2_000 }, () => to));
+  await sql`delete from outbox`.execute(database.db);
+  // A vacuum tries for 5 s to cut off its end, without making anyone wait.
+  await sql`alter table outbox set (vacuum_truncate = false)`.execute(database.db);
+  await database.db.transaction().execute(async (transaction) => {
+    // As a statement of somebody's that is not over: the lock cannot be had.
+    await sql`lock table outbox in row exclusive mode`.execute(transaction);
+    await Promise.all([post.outbox.tidy(), told(other, to)]);
+  });
+  const { rows } = await sql`select from outbox`.execute(database.db);
+  assert.equal(rows.length, 1);
+});
