@@ -5,6 +5,7 @@
  */
 import type { Context } from "hono";
 import { z } from "zod";
+import { etagOf } from "../lib/http/cause.ts";
 import { type AnswerHeaders, ProblemError } from "../lib/http/problem.ts";
 import type { ReadOptions } from "../lib/runtime/system.ts";
 
@@ -20,6 +21,13 @@ const Token = z.string().regex(/^t[0-9]{1,20}$/).transform((token) => token.slic
 
 export function tokenHeader(transaction: string): AnswerHeaders {
   return { [HEADER]: `t${transaction}` };
+}
+
+/** Where the actor stood: as the precondition of a command, and as what a list has to show. */
+export function headersOf(
+  { version, transaction }: { readonly version: number; readonly transaction: string },
+): AnswerHeaders {
+  return { ETag: etagOf(version), ...tokenHeader(transaction) };
 }
 
 /**

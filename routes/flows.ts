@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { type Context, Hono } from "hono";
+import { Hono } from "hono";
 import { z } from "zod";
 import { answer } from "../lib/http/answer.ts";
 import { type CallerEnv, requireRole } from "../lib/http/caller.ts";
-import { causeOf, etagOf } from "../lib/http/cause.ts";
+import { causeOf } from "../lib/http/cause.ts";
 import { idOfNew } from "../lib/http/new_id.ts";
 import { pageOf, pageParameters, placeIn } from "../lib/http/pages.ts";
 import {
@@ -17,12 +17,8 @@ import {
   parsedParams,
   parsedQuery,
 } from "../lib/http/parsed.ts";
-import {
-  type AnswerHeaders,
-  type Problem,
-  problemResponse,
-  type ProblemsFor,
-} from "../lib/http/problem.ts";
+import { problemResponse } from "../lib/http/problem.ts";
+import { refusals } from "../lib/http/refusals.ts";
 import * as Flow from "../lib/jobs/flow/aggregate.ts";
 import type { FlowListing, ListedFlow } from "../lib/jobs/flow/listing.ts";
 import { failurePolicies, NodeName, NODES_MAX, planFlow } from "../lib/jobs/flow/plan.ts";
@@ -30,8 +26,8 @@ import { flowStatuses } from "../lib/jobs/flow/state.ts";
 import { flowView, type NodeView, nodeViews, shownStatuses } from "../lib/jobs/flow/views.ts";
 import type { JobDefinition } from "../lib/jobs/job.ts";
 import type { ActorSystem } from "../lib/runtime/system.ts";
-import type { Accepted, Outcome, RuntimeReason } from "../lib/runtime/turn.ts";
-import { awaitToken, readOptionsOf, type Showing, tokenHeader } from "./consistency.ts";
+import type { Accepted } from "../lib/runtime/turn.ts";
+import { awaitToken, headersOf, readOptionsOf, type Showing } from "./consistency.ts";
 import { chosen, wanted } from "./jobs.ts";
 
 export interface FlowOptions {
@@ -167,43 +163,8 @@ function withoutPlace({ place: _, ...node }: NodeView) {
   return node;
 }
 
-function headersOf(
-  { version, transaction }: { readonly version: number; readonly transaction: string },
-): AnswerHeaders {
-  return { ETag: etagOf(version), ...tokenHeader(transaction) };
-}
-
-type Reason = Flow.Reason | RuntimeReason;
-
-const faces: ProblemsFor<Reason> = {
+const { problemOf, refused } = refusals<Flow.Reason>("flow", "flow", {
   "not-found": { status: 404, title: "No such flow" },
   "already-exists": { status: 409, title: "The flow exists already" },
   "ended": { status: 409, title: "The flow has ended, or only undoes what it did" },
-  "version-mismatch": { status: 412, title: "The flow has changed since it was read" },
-  "idempotency-key-reused": {
-    status: 422,
-    title: "The Idempotency-Key belongs to another request",
-  },
-  "idempotency-key-in-progress": {
-    status: 409,
-    title: "The request under this Idempotency-Key is still running",
-  },
-};
-
-const general: ReadonlySet<Reason> = new Set<RuntimeReason>([
-  "version-mismatch",
-  "idempotency-key-reused",
-  "idempotency-key-in-progress",
-]);
-
-function problemOf(reason: Reason): [type: string, problem: Problem] {
-  const area = general.has(reason) ? "" : "flow/";
-  return [`/problems/${area}${reason}`, faces[reason]];
-}
-
-function refused(c: Context, outcome: Extract<Outcome<unknown, Flow.Reason>, { accepted: false }>) {
-  const { reason, version } = outcome;
-  const [type, problem] = problemOf(reason);
-  const headers = reason === "version-mismatch" ? { ETag: etagOf(version) } : {};
-  return problemResponse(c, type, problem, headers);
-}
+});

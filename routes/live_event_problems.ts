@@ -1,11 +1,10 @@
 /** How each refusal of a live event reads over HTTP; a reason without a face does not compile. */
 import type * as LiveEvent from "../actors/live_event/aggregate.ts";
-import type { Problem, ProblemsFor } from "../lib/http/problem.ts";
-import type { RuntimeReason } from "../lib/runtime/turn.ts";
+import { refusals } from "../lib/http/refusals.ts";
 
-type Reason = LiveEvent.Reason | RuntimeReason | "version-not-found";
+type Reason = LiveEvent.Reason | "version-not-found";
 
-const faces: ProblemsFor<Reason> = {
+export const { problemOf, refused } = refusals<Reason>("live-event", "event", {
   "not-found": { status: 404, title: "No such event" },
   "version-not-found": { status: 404, title: "The event has no such version" },
   "registration-not-found": { status: 404, title: "No such registration" },
@@ -31,25 +30,4 @@ const faces: ProblemsFor<Reason> = {
   "offer-lapsed": { status: 409, title: "The offer has lapsed" },
   "ends-before-start": { status: 422, title: "The event must end after it starts" },
   "starts-in-past": { status: 422, title: "The event must start in the future" },
-  "version-mismatch": { status: 412, title: "The event has changed since it was read" },
-  "idempotency-key-reused": {
-    status: 422,
-    title: "The Idempotency-Key belongs to another request",
-  },
-  "idempotency-key-in-progress": {
-    status: 409,
-    title: "The request under this Idempotency-Key is still running",
-  },
-};
-
-const general: ReadonlySet<Reason> = new Set<RuntimeReason>([
-  "version-mismatch",
-  "idempotency-key-reused",
-  "idempotency-key-in-progress",
-]);
-
-/** The stable type of the problem, and the problem. */
-export function problemOf(reason: Reason): [type: string, problem: Problem] {
-  const area = general.has(reason) ? "" : "live-event/";
-  return [`/problems/${area}${reason}`, faces[reason]];
-}
+});

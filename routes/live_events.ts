@@ -20,13 +20,13 @@ import { causeOf, etagOf } from "../lib/http/cause.ts";
 import { idOfNew } from "../lib/http/new_id.ts";
 import { pageOf } from "../lib/http/pages.ts";
 import { type BodyParser, parsedParams, parsedQuery } from "../lib/http/parsed.ts";
-import { type AnswerHeaders, ProblemError, problemResponse } from "../lib/http/problem.ts";
+import { ProblemError, problemResponse } from "../lib/http/problem.ts";
 import type { Store } from "../lib/runtime/store.ts";
 import type { ActorSystem } from "../lib/runtime/system.ts";
 import { stateAt } from "../lib/runtime/time_travel.ts";
 import type { Accepted, Outcome } from "../lib/runtime/turn.ts";
-import { awaitToken, readOptionsOf, type Showing, tokenHeader } from "./consistency.ts";
-import { problemOf } from "./live_event_problems.ts";
+import { awaitToken, headersOf, readOptionsOf, type Showing, tokenHeader } from "./consistency.ts";
+import { problemOf, refused } from "./live_event_problems.ts";
 import * as Schema from "./live_event_schemas.ts";
 
 export interface LiveEventOptions {
@@ -228,19 +228,6 @@ async function requireManager(c: Context<CallerEnv>, system: ActorSystem, id: st
     return mayManage(state, principal) ? undefined : "not-organizer";
   }, { isStrong: true });
   if (reason !== undefined) throw new ProblemError(...problemOf(reason));
-}
-
-/** Where the actor stood: as the precondition of a command, and as what a list has to show. */
-function headersOf(
-  { version, transaction }: { readonly version: number; readonly transaction: string },
-): AnswerHeaders {
-  return { ETag: etagOf(version), ...tokenHeader(transaction) };
-}
-
-function refused(c: Context, { reason, version }: Refusal): Response {
-  const [type, problem] = problemOf(reason);
-  const headers = reason === "version-mismatch" ? { ETag: etagOf(version) } : {};
-  return problemResponse(c, type, problem, headers);
 }
 
 function eventAnswer(id: string) {

@@ -6,18 +6,18 @@
 import { type Context, Hono } from "hono";
 import { answer } from "../lib/http/answer.ts";
 import { type CallerEnv, requireRole } from "../lib/http/caller.ts";
-import { causeOf, etagOf } from "../lib/http/cause.ts";
+import { causeOf } from "../lib/http/cause.ts";
 import { idOfNew } from "../lib/http/new_id.ts";
 import { pageOf } from "../lib/http/pages.ts";
 import { type BodyParser, parsedParams, parsedQuery } from "../lib/http/parsed.ts";
-import { type AnswerHeaders, problemResponse } from "../lib/http/problem.ts";
+import { problemResponse } from "../lib/http/problem.ts";
 import type { JobDefinition } from "../lib/jobs/job.ts";
 import * as Schedule from "../lib/jobs/schedule.ts";
 import type { ListedSchedule, ScheduleList } from "../lib/jobs/schedule_list.ts";
 import type { ActorSystem } from "../lib/runtime/system.ts";
 import type { Accepted, Outcome } from "../lib/runtime/turn.ts";
-import { awaitToken, readOptionsOf, type Showing, tokenHeader } from "./consistency.ts";
-import { problemOf } from "./schedule_problems.ts";
+import { awaitToken, headersOf, readOptionsOf, type Showing } from "./consistency.ts";
+import { problemOf, refused } from "./schedule_problems.ts";
 import { bodiesFor, Nothing, ScheduleListQuery, SchedulePath } from "./schedule_schemas.ts";
 
 export interface ScheduleOptions {
@@ -115,18 +115,6 @@ function switches({ system, parseBody }: ScheduleOptions): Hono<CallerEnv> {
     .post("/:id/resume", doing("Resume", 200))
     // The job is enqueued then, and done by whoever takes it out.
     .post("/:id/run", doing("RunNow", 202));
-}
-
-function headersOf(
-  { version, transaction }: { readonly version: number; readonly transaction: string },
-): AnswerHeaders {
-  return { ETag: etagOf(version), ...tokenHeader(transaction) };
-}
-
-function refused(c: Context, { reason, version }: Refusal): Response {
-  const [type, problem] = problemOf(reason);
-  const headers = reason === "version-mismatch" ? { ETag: etagOf(version) } : {};
-  return problemResponse(c, type, problem, headers);
 }
 
 function viewOf(id: string) {

@@ -21,23 +21,18 @@ import {
 } from "../actors/webhook_endpoint/replay.ts";
 import { answer } from "../lib/http/answer.ts";
 import { type CallerEnv, requireRole } from "../lib/http/caller.ts";
-import { causeOf, etagOf } from "../lib/http/cause.ts";
+import { causeOf } from "../lib/http/cause.ts";
 import { idOfNew } from "../lib/http/new_id.ts";
 import { pageOf } from "../lib/http/pages.ts";
 import { type BodyParser, parsedParams, parsedQuery } from "../lib/http/parsed.ts";
-import {
-  type AnswerHeaders,
-  type Problem,
-  ProblemError,
-  problemResponse,
-  type ProblemsFor,
-} from "../lib/http/problem.ts";
+import { ProblemError, problemResponse } from "../lib/http/problem.ts";
+import { refusals } from "../lib/http/refusals.ts";
 import type { DeadLetters, LaneStanding } from "../lib/runtime/outbox.ts";
 import { feedStart } from "../lib/runtime/store.ts";
 import type { ActorSystem } from "../lib/runtime/system.ts";
-import type { Accepted, Outcome, RuntimeReason } from "../lib/runtime/turn.ts";
+import type { Accepted, Outcome } from "../lib/runtime/turn.ts";
 import type { Admit } from "../lib/webhooks/destination.ts";
-import { awaitToken, readOptionsOf, type Showing, tokenHeader } from "./consistency.ts";
+import { awaitToken, headersOf, readOptionsOf, type Showing } from "./consistency.ts";
 import * as Schema from "./webhook_schemas.ts";
 
 export interface WebhookParts {
@@ -214,12 +209,6 @@ async function requireAdmitted(admit: Admit, url: string): Promise<void> {
 /** What holds a secret stays in no cache. */
 const unkept = { "Cache-Control": "no-store" };
 
-function headersOf(
-  { version, transaction }: { readonly version: number; readonly transaction: string },
-): AnswerHeaders {
-  return { ETag: etagOf(version), ...tokenHeader(transaction) };
-}
-
 function endpointView(id: string, state: WebhookEndpoint.State, version: number) {
   return { id, ...WebhookEndpoint.details(state), version };
 }
@@ -259,41 +248,17 @@ function placeOf({ transaction, position }: { transaction: string; position: str
   return [transaction, position];
 }
 
-type Reason = WebhookEndpoint.Reason | RuntimeReason | "too-many";
-
-const faces: ProblemsFor<Reason> = {
-  "not-found": { status: 404, title: "No such webhook endpoint" },
-  "already-exists": { status: 409, title: "The webhook endpoint exists already" },
-  "disabled": { status: 409, title: "The webhook endpoint is disabled" },
-  "too-many": {
-    status: 409,
-    title: "There are too many webhook endpoints",
-    detail: `Nobody may have more than ${ENDPOINTS_MAX}`,
+const { problemOf, refused } = refusals<WebhookEndpoint.Reason | "too-many">(
+  "webhook",
+  "endpoint",
+  {
+    "not-found": { status: 404, title: "No such webhook endpoint" },
+    "already-exists": { status: 409, title: "The webhook endpoint exists already" },
+    "disabled": { status: 409, title: "The webhook endpoint is disabled" },
+    "too-many": {
+      status: 409,
+      title: "There are too many webhook endpoints",
+      detail: `Nobody may have more than ${ENDPOINTS_MAX}`,
+    },
   },
-  "version-mismatch": { status: 412, title: "The endpoint has changed since it was read" },
-  "idempotency-key-reused": {
-    status: 422,
-    title: "The Idempotency-Key belongs to another request",
-  },
-  "idempotency-key-in-progress": {
-    status: 409,
-    title: "The request under this Idempotency-Key is still running",
-  },
-};
-
-const general: ReadonlySet<Reason> = new Set<RuntimeReason>([
-  "version-mismatch",
-  "idempotency-key-reused",
-  "idempotency-key-in-progress",
-]);
-
-function problemOf(reason: Reason): [type: string, problem: Problem] {
-  const area = general.has(reason) ? "" : "webhook/";
-  return [`/problems/${area}${reason}`, faces[reason]];
-}
-
-function refused(c: Context, { reason, version }: Refusal): Response {
-  const [type, problem] = problemOf(reason);
-  const headers = reason === "version-mismatch" ? { ETag: etagOf(version) } : {};
-  return problemResponse(c, type, problem, headers);
-}
+);

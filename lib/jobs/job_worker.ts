@@ -9,7 +9,7 @@ import { backoffMs } from "../resilience/backoff.ts";
 import { retryTransient } from "../resilience/retry.ts";
 import { Batcher } from "../runtime/batcher.ts";
 import type { Observe } from "../runtime/observe.ts";
-import { reasonOf } from "../runtime/outbox.ts";
+import { newToken, reasonOf } from "../runtime/outbox.ts";
 import { Worker } from "../runtime/worker.ts";
 import {
   type JobCommand,
@@ -77,8 +77,6 @@ export interface JobWorkerOptions extends QueueOptions {
   readonly tuning?: Partial<JobWorkerLimits>;
 }
 
-/** So many that no two claims ever draw the same. */
-const TOKENS = 2 ** 53;
 /** How long claiming and settling are tried; after that a lease gives the jobs back. */
 const GIVE_UP_MS = 5_000;
 /** Of quick jobs as many are claimed ahead as are done within so long, up to the most. */
@@ -201,7 +199,7 @@ export class JobWorker extends Worker {
   async #claim(limit: number): Promise<void> {
     const { jobs, queue, env, observe, limits } = this.#options;
     const { leaseMs, pollMs } = this.#limits;
-    const token = Math.floor(env.random() * TOKENS);
+    const token = newToken(env);
     let askedAt = 0;
     try {
       const claim = { queue, token, leaseMs, limit, ...(limits !== undefined && { limits }) };

@@ -20,6 +20,7 @@ import {
   type Store,
   type StoredEvent,
 } from "../runtime/store.ts";
+import { messageRequest } from "./outbox.ts";
 import { type BatchNeeds, commitStatement, loadStatement } from "./statements.ts";
 import type { Tables } from "./tables.ts";
 
@@ -285,21 +286,7 @@ function commitRequest(n: number, commit: Commit) {
       outcome: reply.outcome,
     })),
     // Left out where there are none: most turns neither tell nor were told anything.
-    messages: messages?.map((message) => ({
-      kind: message.to.kind,
-      key: message.to.key,
-      id: message.messageId,
-      schema: message.schema,
-      command: message.command,
-      correlation: message.correlationId,
-      causation: message.causationId,
-      principal: message.principal,
-      trace: message.traceparent,
-      delay: message.delayMs,
-      priority: message.job?.priority,
-      once: message.job?.uniqueKey,
-      share: message.job?.concurrencyKey,
-    })),
+    messages: messages?.map(messageRequest),
     consumed,
   };
 }

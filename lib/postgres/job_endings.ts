@@ -2,8 +2,8 @@
 import { CompiledQuery, type Kysely } from "kysely";
 import { JOB_KIND } from "../jobs/job.ts";
 import type { JobEnding, JobHold } from "../jobs/job_queue.ts";
-import { messageRequest } from "./job_enqueueing.ts";
 import { type EndingNeeds, removeStatement, settleStatement } from "./job_statements.ts";
+import { messageRequest } from "./outbox.ts";
 import type { Tables } from "./tables.ts";
 
 /** All who touch several jobs do it in this order, so that they cannot wait in a circle. */

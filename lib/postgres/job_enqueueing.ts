@@ -2,6 +2,7 @@
 import { type Kysely, type QueryExecutorProvider, type RawBuilder, sql } from "kysely";
 import { PoisonFault, TransientFault } from "../fault.ts";
 import type { NewMessage } from "../runtime/store.ts";
+import { messageRequest } from "./outbox.ts";
 import type { Tables } from "./tables.ts";
 
 /** Jobs of one statement: it is all or nothing, and a parameter of bounded size. */
@@ -43,7 +44,7 @@ function insertion(jobs: readonly NewMessage[], onConflict: RawBuilder<unknown>)
       principal, traceparent, at, available_at, priority, unique_key, concurrency_key)
     select coalesce(m.kind, a.kind), coalesce(m.key, a.key), m.id, coalesce(m.schema, a.schema),
       m.command, m.correlation, m.causation, coalesce(m.principal, a.principal), m.trace, now(),
-      now() + coalesce(m.delay, a.delay) * interval '1 ms', coalesce(m.priority, a.priority), m.once,
+      now() + coalesce(m.delay, a.delay) * interval '1 ms', coalesce(m.priority, a.priority, 0), m.once,
       m.share
     from jsonb_to_record(${JSON.stringify(alike)}::text::jsonb) as a(kind text, key text,
       schema smallint, principal jsonb, delay bigint, priority smallint)
@@ -118,22 +119,4 @@ async function standInFor(
         and unique_key = ${job?.uniqueKey ?? null} and unique_key is not null)) as id`
     .execute(db);
   return rows[0]?.id ?? undefined;
-}
-
-export function messageRequest(message: NewMessage) {
-  return {
-    kind: message.to.kind,
-    key: message.to.key,
-    id: message.messageId,
-    schema: message.schema,
-    command: message.command,
-    correlation: message.correlationId,
-    causation: message.causationId,
-    principal: message.principal,
-    trace: message.traceparent,
-    delay: message.delayMs,
-    priority: message.job?.priority ?? 0,
-    once: message.job?.uniqueKey,
-    share: message.job?.concurrencyKey,
-  };
 }

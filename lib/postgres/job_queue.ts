@@ -21,14 +21,9 @@ import { JOB_KIND } from "../jobs/job.ts";
 import type { NewMessage } from "../runtime/store.ts";
 import { claimed, claimedWithin, extended, lockQueue } from "./job_claims.ts";
 import { settled } from "./job_endings.ts";
-import {
-  ENQUEUE_MAX,
-  enqueued,
-  enqueueWithin,
-  insertedAsNew,
-  messageRequest,
-} from "./job_enqueueing.ts";
+import { ENQUEUE_MAX, enqueued, enqueueWithin, insertedAsNew } from "./job_enqueueing.ts";
 import { jobOf, jobsOf } from "./job_records.ts";
+import { messageRequest } from "./outbox.ts";
 import type { Tables } from "./tables.ts";
 
 type Int8 = number | bigint | string;

@@ -23,6 +23,7 @@ import type {
   OutboxMessage,
   SettledLane,
 } from "../runtime/outbox.ts";
+import type { NewMessage } from "../runtime/store.ts";
 import type { Tables } from "./tables.ts";
 
 /**
@@ -375,5 +376,24 @@ export function messageOf(row: MessageRow): OutboxMessage {
     principal: row.principal,
     ...(row.traceparent !== null && { traceparent: row.traceparent }),
     at: new Date(row.at).getTime(),
+  };
+}
+
+/** A new message, as statements take it in JSON; what it lacks is left out. */
+export function messageRequest(message: NewMessage) {
+  return {
+    kind: message.to.kind,
+    key: message.to.key,
+    id: message.messageId,
+    schema: message.schema,
+    command: message.command,
+    correlation: message.correlationId,
+    causation: message.causationId,
+    principal: message.principal,
+    trace: message.traceparent,
+    delay: message.delayMs,
+    priority: message.job?.priority,
+    once: message.job?.uniqueKey,
+    share: message.job?.concurrencyKey,
   };
 }

@@ -11,6 +11,7 @@
  *
  * @module
  */
+import type { Env } from "../env.ts";
 import type { Address } from "./envelope.ts";
 import type { NewMessage } from "./store.ts";
 
@@ -27,6 +28,13 @@ export interface Claim {
   readonly token: number;
   readonly leaseMs: number;
   readonly limit: number;
+}
+
+/** So many that no two claims ever draw the same. */
+const TOKENS = 2 ** 53;
+
+export function newToken(env: Pick<Env, "random">): number {
+  return Math.floor(env.random() * TOKENS);
 }
 
 export interface ClaimedLane {

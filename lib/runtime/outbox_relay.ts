@@ -15,6 +15,7 @@ import type { Observe } from "./observe.ts";
 import {
   type ClaimedLane,
   type DueCursor,
+  newToken,
   type Outbox,
   type OutboxDepth,
   type OutboxMessage,
@@ -79,8 +80,6 @@ export interface RelayOptions {
 const LEASE_USABLE = 2 / 3;
 /** How long claiming and settling are tried; after that a lease gives the lane back. */
 const GIVE_UP_MS = 5_000;
-/** So many that no two claims ever draw the same. */
-const TOKENS = 2 ** 53;
 /** What is in hand may take so long, once no more is taken. */
 const DRAIN_MS = 10_000;
 /** How often whoever waits for everything to be brought looks whether it is. */
@@ -215,7 +214,7 @@ export class OutboxRelay extends Worker {
       this.#isClaiming = true;
       try {
         const claimedAt = env.monotonic();
-        const claim = { token: Math.floor(env.random() * TOKENS), leaseMs, limit };
+        const claim = { token: newToken(env), leaseMs, limit };
         const lanes = await retryTransient(() => outbox.claim(wanted, claim), {
           env,
           giveUpMs: GIVE_UP_MS,

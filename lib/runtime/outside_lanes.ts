@@ -14,7 +14,7 @@ import { withinDeadline } from "../resilience/deadline.ts";
 import { retryTransient } from "../resilience/retry.ts";
 import { type Address, addressText } from "./envelope.ts";
 import type { Observe } from "./observe.ts";
-import { type ClaimedLane, type Outbox, type OutboxMessage, reasonOf } from "./outbox.ts";
+import { type ClaimedLane, newToken, type Outbox, type OutboxMessage, reasonOf } from "./outbox.ts";
 import { Worker } from "./worker.ts";
 
 /** What handles the messages of one kind of lane. */
@@ -106,7 +106,6 @@ export interface OutsideOptions {
 }
 
 const GIVE_UP_MS = 5_000;
-const TOKENS = 2 ** 53;
 /** A pause is longer than asked for by up to this part, so that what failed together parts. */
 const JITTER = 0.2;
 
@@ -170,7 +169,7 @@ export class OutsideLanes extends Worker {
       this.#isClaiming = true;
       try {
         const claimedAt = env.monotonic();
-        const claim = { token: Math.floor(env.random() * TOKENS), leaseMs, limit };
+        const claim = { token: newToken(env), leaseMs, limit };
         const lanes = await this.#insisting("claim", () => outbox.claim(wanted, claim));
         for (const lane of lanes) this.#hold(lane, claimedAt + this.#limits.holdMs);
       } catch (error) {

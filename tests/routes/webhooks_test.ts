@@ -81,9 +81,11 @@ Deno.test("what happens to one's events is told, signed and in order", async () 
   assert.deepEqual(verified.data, { eventId, version: 3, registrationId, userId: person.id });
   assert.equal(new Date(verified.timestamp).toISOString(), verified.timestamp);
   assert.doesNotMatch(scheduled!.body, /Recital/, "texts that somebody wrote are left out");
-  await until(async () => (await deliveryOf(owner, id)).lastSuccessAt !== undefined);
-  const { breaker, waiting } = await deliveryOf(owner, id);
-  assert.deepEqual([breaker, waiting], ["closed", 0]);
+  // A message leaves the outbox after its receiver has answered.
+  await until(async () => (await deliveryOf(owner, id)).waiting === 0);
+  const { breaker, lastSuccessAt } = await deliveryOf(owner, id);
+  assert.equal(breaker, "closed");
+  assert(lastSuccessAt !== undefined);
 });
 
 Deno.test("an endpoint is told of the types that it wants, and of nobody else's events", async () => {
