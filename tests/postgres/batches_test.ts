@@ -244,7 +244,8 @@ Deno.test("commands in flight while the server ends every session have one effec
   };
   const clients = Promise.all(Array.from({ length: 12 }, (_, number) => client(number)));
   let ended = 0;
-  for (let kill = 0; kill < 60; kill++) {
+  // Some are hit while no session is open: those that lost one take their time to come back.
+  while (ended < 100) {
     // Between two kills some work must get through, or nothing would be in flight.
     for (const before = accepted; accepted < before + 3;) {
       await new Promise((resolve) => setTimeout(resolve, 1));
@@ -257,7 +258,6 @@ Deno.test("commands in flight while the server ends every session have one effec
   isOver = true;
   await clients;
 
-  assert(ended >= 50, "enough sessions have ended");
   for (const [key, sent] of messages) {
     const stream = await reader.readStream({ kind: Counter.kind, key });
     assert.deepEqual(stream.map(({ causationId }) => causationId), sent);
