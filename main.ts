@@ -210,7 +210,7 @@ export function openNode(options: NodeOptions): Node {
   );
   const jobs = new PostgresJobQueue(database);
   const bindings = [...noticesOn(database, system), ...options.bindings ?? []];
-  const { queues = [] } = options;
+  const queues = [{ queue: deliverNotices.queue, concurrency: 1 }, ...options.queues ?? []];
   const workers = parts.use(new JobWorkers({ bindings, queues, jobs, env, observe }));
   bus.follow(notifier({ enqueue: enqueueWithin, uuid: env.uuid }), {
     ...inNoHurry,
@@ -255,7 +255,7 @@ export function openNode(options: NodeOptions): Node {
 }
 
 /** For what people may as well learn a little later: commands come first. */
-const inNoHurry: Partial<ProjectorLimits> = { pageMax: 500, restMs: 250 };
+const inNoHurry: Partial<ProjectorLimits> = { pageMax: 100, shareMax: 0.05 };
 
 /** How the notices of live events come to their people. */
 function noticesOn(database: Database, system: ActorSystem): readonly JobBinding[] {

@@ -10,6 +10,7 @@ import * as flows from "./0007_flows.ts";
 import * as schedules from "./0008_schedules.ts";
 import * as projectionRebuild from "./0009_projection_rebuild.ts";
 import * as notices from "./0010_notices.ts";
+import * as quietFeed from "./0011_quiet_feed.ts";
 
 export const migrations: Readonly<Record<string, Migration>> = {
   "0001_event_store": eventStore,
@@ -22,4 +23,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0008_schedules": schedules,
   "0009_projection_rebuild": projectionRebuild,
   "0010_notices": notices,
+  "0011_quiet_feed": quietFeed,
 };

@@ -36,18 +36,18 @@ const Notice = z.object({
 });
 export type Notice = z.infer<typeof Notice>;
 
-/** As many as surely fit into the payload of a job. */
-export const NOTICES_MAX = 50;
+/** As many as surely fit into a payload: of each, 1,200 bytes at most name the person, 250 say the rest. */
+export const NOTICES_MAX = 40;
 
 /**
- * Brings notices to whom they are for. Several to a job: what one costs, fifty cost, and a rush for
- * tickets makes them by the ten thousand.
+ * Brings notices to whom they are for. Several to a job: what one costs, forty cost, and a rush for
+ * tickets makes them by the ten thousand. It leaves nothing behind but the notices.
  */
 export const deliverNotices = defineJob({
   type: "live_event.deliver_notices",
   queue: "notices",
   payload: z.object({ notices: z.array(Notice).max(NOTICES_MAX) }),
-  retentionMs: 3_600_000,
+  retentionMs: 0,
 });
 
 /** Tells everyone whom it concerns of something that befell the whole event. */

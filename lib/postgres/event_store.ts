@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { CompiledQuery, type Kysely, sql } from "kysely";
+import { CompiledQuery, type Kysely, type RawBuilder, sql } from "kysely";
 import { PoisonFault, TransientFault } from "../fault.ts";
 import type { Address } from "../runtime/envelope.ts";
 import {
@@ -331,7 +331,7 @@ export async function readFeed(
     until === undefined ? sql`` : sql`and (event.transaction, event.position)
           <= (${until.transaction}::text::xid8, ${until.position}::text::bigint)`
   }
-        ${kind === undefined ? sql`` : sql`and event.kind || '' = any(${[kind].flat()}::text[])`}
+        ${kindIs(kind)}
         ${types === undefined ? sql`` : sql`and event.type = any(${types}::text[])`}
         ${from === undefined ? sql`` : sql`and event.at >= ${new Date(from)}`}
         ${to === undefined ? sql`` : sql`and event.at < ${new Date(to)}`}
@@ -350,6 +350,18 @@ export async function readFeed(
     })),
     through: String(through),
   };
+}
+
+/** Those of the index `event_quiet_feed_idx`. */
+const quietKinds: readonly string[] = ["flow", "schedule"];
+
+function kindIs(kind: FeedQuery["kind"]): RawBuilder<unknown> {
+  if (kind === undefined) return sql``;
+  const kinds = [kind].flat();
+  const isQuiet = kinds.every((one) => quietKinds.includes(one));
+  // In the words of the index, or it would not be used.
+  const quiet = isQuiet ? sql`and event.kind in ('flow', 'schedule')` : sql``;
+  return sql`and event.kind || '' = any(${kinds}::text[]) ${quiet}`;
 }
 
 interface EventRow {

@@ -132,7 +132,7 @@ function isBehind(checkpoint: Checkpoint | undefined): boolean {
 }
 
 /** So many transactions of others, and a projection notes that none of them was for it. */
-const IDLE_TRANSACTIONS_MAX = 1_000n;
+const IDLE_TRANSACTIONS_MAX = 20n;
 
 /** Every poll reads from the checkpoint on: it must not stay too far behind. */
 function isFarBehind(checkpoint: Checkpoint | undefined, through: string): boolean {

@@ -61,6 +61,11 @@ export interface ProjectorLimits {
   /** Between pages while there are more, unless a query waits: consumers in no hurry let others by. */
   readonly restMs: number;
   /**
+   * Of its time, the part that it spends on pages at most, while there are more and no query waits:
+   * what a page costs differs from store to store.
+   */
+  readonly shareMax: number;
+  /**
    * After a commit was seen, how long to gather more before reading, unless a query waits: pages
    * are cheaper by the thousand, and commands come first.
    */
@@ -81,6 +86,7 @@ const DRAIN_MS = 10_000;
 export const defaultProjectorLimits: ProjectorLimits = {
   pageMax: 200,
   restMs: 0,
+  shareMax: 1,
   gatherMs: 1_000,
   pollMs: 1_000,
   waitPollMs: 20,
@@ -113,6 +119,8 @@ export class Projector<Transaction> extends Worker {
   #through = 0n;
   /** What `apply` was last called with, by this attempt. */
   #page: readonly FeedEvent[] = [];
+  /** How long the last page took. */
+  #pageMs = 0;
   /** Failures in a row. */
   #failures = 0;
   /** So many events are taken one by one, as one of them fails its page. */
@@ -163,11 +171,16 @@ export class Projector<Transaction> extends Worker {
       this.#isAwaited = false;
       try {
         if (!await this.#advance()) await this.#restAWhile();
-        else await this.restUntil(() => this.#isAwaited, this.#limits.restMs);
+        else await this.restUntil(() => this.#isAwaited, this.#breatherMs());
       } catch (error) {
         await this.restUntil(() => false, this.#noteFailure(error));
       }
     }
+  }
+
+  #breatherMs(): number {
+    const { restMs, shareMax } = this.#limits;
+    return Math.max(restMs, this.#pageMs * (1 / shareMax - 1));
   }
 
   /** One page; true if more is likely to be there. */
@@ -178,6 +191,7 @@ export class Projector<Transaction> extends Worker {
     this.#page = [];
     const advance = await store.advance(this.#wrapped, limit);
     if (advance === undefined) return false;
+    this.#pageMs = env.monotonic() - startedAt;
     this.#failures = 0;
     this.note();
     this.#singles = Math.max(0, this.#singles - 1);
@@ -187,7 +201,7 @@ export class Projector<Transaction> extends Worker {
         type: "projected",
         projection: projection.name,
         events: advance.events,
-        durationMs: env.monotonic() - startedAt,
+        durationMs: this.#pageMs,
       });
     }
     return advance.events === limit;

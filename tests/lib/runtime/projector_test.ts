@@ -270,6 +270,19 @@ Deno.test("a projector in no hurry rests between its pages, unless a query waits
   assert.equal(shows.value, true);
 });
 
+Deno.test("a projector with a share of the time rests in proportion to what its pages take", async () => {
+  await using world = new World();
+  await world.plantAdded("a", 1, 1, 1, 1, 1, 1);
+  const { store, start } = started(world, { pageMax: 1, shareMax: 0.1 });
+  store.pageMs = 10;
+  await using _ = start();
+  await world.env.advance(250);
+  assert.deepEqual(store.askedAt, [0, 100, 200]);
+  store.pageMs = 20;
+  await world.env.advance(400);
+  assert.deepEqual(store.askedAt, [0, 100, 200, 300, 500]);
+});
+
 Deno.test("a projector that stops finishes its page and takes no other", async () => {
   await using world = new World();
   await world.plantAdded("a", 1, 1, 1, 1);
