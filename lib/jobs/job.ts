@@ -10,6 +10,7 @@
 import type { Backoff } from "../resilience/backoff.ts";
 import type { JobTraits, Message, Parser } from "../runtime/aggregate.ts";
 import type { Address, Cause } from "../runtime/envelope.ts";
+import { jsonBytes } from "./json_bytes.ts";
 
 /** Of all messages that are jobs; their key is the queue. */
 export const JOB_KIND = "job";
@@ -147,10 +148,7 @@ export function enqueue<Payload>(
 }
 
 function refuseLarge(command: JobCommand): void {
-  const text = JSON.stringify(command);
-  // UTF-8 takes three bytes for a unit of UTF-16 at most.
-  if (text.length * 3 <= PAYLOAD_BYTES_MAX) return;
-  const bytes = new TextEncoder().encode(text).length;
+  const bytes = jsonBytes(command, PAYLOAD_BYTES_MAX);
   if (bytes <= PAYLOAD_BYTES_MAX) return;
   const fact = `${bytes} bytes are more than ${PAYLOAD_BYTES_MAX}`;
   throw new PayloadTooLarge(`Cannot enqueue ${command.type}: ${fact}`);

@@ -22,6 +22,10 @@ export interface QueueLimits {
   readonly rate?: { readonly max: number; readonly windowMs: number };
 }
 
+export function isLimited(limits: QueueLimits = {}): boolean {
+  return Object.values(limits).some((limit) => limit !== undefined);
+}
+
 export interface JobClaim {
   readonly queue: string;
   /** Tells this claim from every other; an integer below 2^53. */

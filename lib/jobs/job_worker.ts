@@ -6,7 +6,6 @@
 import type { Env } from "../env.ts";
 import { PoisonFault, TransientFault } from "../fault.ts";
 import { backoffMs } from "../resilience/backoff.ts";
-import { retryTransient } from "../resilience/retry.ts";
 import { Batcher } from "../runtime/batcher.ts";
 import type { Observe } from "../runtime/observe.ts";
 import { newToken, reasonOf } from "../runtime/outbox.ts";
@@ -20,8 +19,16 @@ import {
   RESULT_BYTES_MAX,
   Unretryable,
 } from "./job.ts";
-import type { ClaimedJob, JobEnding, JobHold, JobQueue, QueueLimits } from "./job_queue.ts";
+import {
+  type ClaimedJob,
+  isLimited,
+  type JobEnding,
+  type JobHold,
+  type JobQueue,
+  type QueueLimits,
+} from "./job_queue.ts";
 import { reportOf } from "./job_report.ts";
+import { jsonBytes } from "./json_bytes.ts";
 import { HELD_BY_ANOTHER, RunningJob } from "./running_job.ts";
 
 /** A queue, as one node works at it. */
@@ -77,8 +84,6 @@ export interface JobWorkerOptions extends QueueOptions {
   readonly tuning?: Partial<JobWorkerLimits>;
 }
 
-/** How long claiming and settling are tried; after that a lease gives the jobs back. */
-const GIVE_UP_MS = 5_000;
 /** Of quick jobs as many are claimed ahead as are done within so long, up to the most. */
 const AHEAD_MS = 100;
 const AHEAD_MAX = 2_000;
@@ -121,7 +126,7 @@ export class JobWorker extends Worker {
     this.#options = options;
     this.#limits = { ...limits, concurrency: options.concurrency ?? limits.concurrency };
     this.#bindings = new Map(options.bindings.map((binding) => [binding.job.type, binding]));
-    this.#isBounded = Object.values(options.limits ?? {}).some((limit) => limit !== undefined);
+    this.#isBounded = isLimited(options.limits);
     this.#settling = new Batcher({
       run: (endings) => this.#settle(endings),
       batchMax: ENDINGS_MAX,
@@ -207,11 +212,7 @@ export class JobWorker extends Worker {
         askedAt = env.monotonic();
         return jobs.claim(claim);
       };
-      const page = await retryTransient(ask, {
-        env,
-        giveUpMs: GIVE_UP_MS,
-        onFailure: (error) => this.#failed("claim", error),
-      });
+      const page = await this.insisting(ask, (error) => this.#failed("claim", error));
       this.#accept(page.jobs, askedAt + leaseMs);
       if (page.jobs.length > 0 && limits?.rate !== undefined) {
         await jobs.started(queue, token, limits.rate.windowMs);
@@ -361,13 +362,12 @@ export class JobWorker extends Worker {
   }
 
   async #recorded(endings: readonly JobEnding[]): Promise<readonly boolean[]> {
-    const { jobs, env } = this.#options;
+    const { jobs } = this.#options;
     try {
-      return await retryTransient(() => jobs.settle(endings), {
-        env,
-        giveUpMs: GIVE_UP_MS,
-        onFailure: (error) => this.#failed("settle", error),
-      });
+      return await this.insisting(
+        () => jobs.settle(endings),
+        (error) => this.#failed("settle", error),
+      );
     } catch (error) {
       if (!(error instanceof PoisonFault)) throw error;
       this.#failed("settle", error);
@@ -469,9 +469,6 @@ function payloadOf(job: JobDefinition, { schema, command }: ClaimedJob): unknown
 
 function refuseLarge(result: unknown): void {
   if (result === undefined || result === null) return;
-  const text = JSON.stringify(result);
-  // Few results are so long that their bytes have to be counted.
-  const isShort = text !== undefined && 3 * text.length <= RESULT_BYTES_MAX;
-  if (isShort || text && new TextEncoder().encode(text).length <= RESULT_BYTES_MAX) return;
+  if (jsonBytes(result, RESULT_BYTES_MAX) <= RESULT_BYTES_MAX) return;
   throw new Unretryable(`Its result is no JSON of at most ${RESULT_BYTES_MAX} bytes`);
 }

@@ -10,6 +10,7 @@ import {
   PROGRESS_BYTES_MAX,
 } from "./job.ts";
 import type { ClaimedJob } from "./job_queue.ts";
+import { jsonBytes } from "./json_bytes.ts";
 
 export const HELD_BY_ANOTHER = "held by another worker";
 
@@ -105,8 +106,7 @@ export class RunningJob {
 }
 
 function refuseLarge(progress: unknown): void {
-  const bytes = new TextEncoder().encode(JSON.stringify(progress) ?? "").length;
-  if (bytes > 0 && bytes <= PROGRESS_BYTES_MAX) return;
+  if (jsonBytes(progress, PROGRESS_BYTES_MAX) <= PROGRESS_BYTES_MAX) return;
   throw new RangeError(`Progress must be JSON of at most ${PROGRESS_BYTES_MAX} bytes`);
 }
 

@@ -5,20 +5,22 @@
  */
 import type { Env } from "../env.ts";
 import { JOB_KIND } from "../jobs/job.ts";
-import type {
-  ClaimedJob,
-  JobClaim,
-  JobEnding,
-  JobHold,
-  JobPage,
-  JobQuery,
-  JobQueue,
-  JobRecord,
-  QueueDepth,
-  QueueLimits,
+import {
+  type ClaimedJob,
+  isLimited,
+  type JobClaim,
+  type JobEnding,
+  type JobHold,
+  type JobPage,
+  type JobQuery,
+  type JobQueue,
+  type JobRecord,
+  type QueueDepth,
+  type QueueLimits,
 } from "../jobs/job_queue.ts";
 import type { DeadLetter, OutboxMessage } from "../runtime/outbox.ts";
 import type { NewMessage } from "../runtime/store.ts";
+import { copied } from "./copied.ts";
 
 interface Waiting {
   readonly message: OutboxMessage;
@@ -108,8 +110,8 @@ export class MemoryJobQueue implements JobQueue {
     await null;
     const { queue, token, leaseMs, limit, limits = {} } = claim;
     const now = this.#env.now();
-    const isLimited = Object.values(limits).some((limit) => limit !== undefined);
-    if (isLimited) this.#giveAway(queue);
+    const isCounted = isLimited(limits);
+    if (isCounted) this.#giveAway(queue);
     const { room, againMs } = this.#room(claim, limits);
     const free = this.#due(queue)
       .filter(({ token: holder, leaseUntil }) => leaseUntil <= now || holder === token)
@@ -135,7 +137,7 @@ export class MemoryJobQueue implements JobQueue {
     }
     for (const job of chosen) {
       if (job.token !== token) job.attempts++;
-      Object.assign(job, { token, leaseUntil: now + leaseMs, isCounted: isLimited });
+      Object.assign(job, { token, leaseUntil: now + leaseMs, isCounted });
     }
     this.#noteStart(claim, chosen.length);
     return {
@@ -388,8 +390,4 @@ function waitingRecord(job: Waiting, now: number): JobRecord {
     ...(job.cancelledBy !== undefined && { cancelledBy: job.cancelledBy }),
     availableAt: job.availableAt,
   };
-}
-
-function copied<T>(value: T): T {
-  return JSON.parse(JSON.stringify(value)) as T;
 }

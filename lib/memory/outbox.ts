@@ -25,6 +25,7 @@ import type {
 } from "../runtime/outbox.ts";
 import { JOB_KIND } from "../jobs/job.ts";
 import type { NewMessage } from "../runtime/store.ts";
+import { copied } from "./copied.ts";
 import { MemoryJobQueue } from "./job_queue.ts";
 
 interface Waiting {
@@ -307,9 +308,4 @@ export class MemoryOutbox implements Outbox, DeadLetters {
     return [...this.#waiting.values()].filter(({ message }) => addressText(message.to) === lane)
       .sort((a, b) => a.message.position - b.message.position);
   }
-}
-
-/** As JSON, so that nobody comes to rely on sharing objects with a store. */
-export function copied<T>(value: T): T {
-  return JSON.parse(JSON.stringify(value)) as T;
 }

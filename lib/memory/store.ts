@@ -23,7 +23,8 @@ import {
   type Store,
   type StoredEvent,
 } from "../runtime/store.ts";
-import { copied, MemoryOutbox } from "./outbox.ts";
+import { copied } from "./copied.ts";
+import { MemoryOutbox } from "./outbox.ts";
 
 interface Actor {
   readonly events: StoredEvent[];

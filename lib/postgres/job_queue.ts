@@ -7,15 +7,16 @@
  * @module
  */
 import { type Kysely, sql } from "kysely";
-import type {
-  JobClaim,
-  JobEnding,
-  JobHold,
-  JobPage,
-  JobQuery,
-  JobQueue,
-  JobRecord,
-  QueueDepth,
+import {
+  isLimited,
+  type JobClaim,
+  type JobEnding,
+  type JobHold,
+  type JobPage,
+  type JobQuery,
+  type JobQueue,
+  type JobRecord,
+  type QueueDepth,
 } from "../jobs/job_queue.ts";
 import { JOB_KIND } from "../jobs/job.ts";
 import type { NewMessage } from "../runtime/store.ts";
@@ -45,8 +46,7 @@ export class PostgresJobQueue implements JobQueue {
 
   async claim(claim: JobClaim): Promise<JobPage> {
     const { limits = {} } = claim;
-    const isLimited = Object.values(limits).some((limit) => limit !== undefined);
-    if (!isLimited) return { jobs: await claimed(this.#db, claim) };
+    if (!isLimited(limits)) return { jobs: await claimed(this.#db, claim) };
     return await this.#db.transaction().execute(async (transaction) => {
       // One at a time counts what runs, so that two cannot both take what was left.
       await lockQueue(transaction, claim.queue);

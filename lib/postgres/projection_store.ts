@@ -93,9 +93,8 @@ export async function applyPage(
   after: FeedCursor,
   limit: number,
 ): Promise<AppliedPage> {
-  const only = await projection.only?.(transaction);
-  const query = only === undefined ? { limit, ...wantedBy(projection) } : { limit: 1, kind: only };
-  const { events, through } = await readFeed(transaction, { after, ...query });
+  const page = await readFeed(transaction, { after, limit, ...wantedBy(projection) });
+  const { events, through } = page;
   if (events.length > 0) await projection.apply(transaction, events);
   const { cursor } = events.at(-1) ?? { cursor: after };
   const isFull = events.length === limit;
@@ -118,7 +117,7 @@ function later(a: FeedCursor, b: FeedCursor): FeedCursor {
 async function readHorizon(db: Kysely<Tables>): Promise<string> {
   const { rows } = await sql<{ xmin: string }>`
     select pg_snapshot_xmin(pg_current_snapshot())::text as xmin`.execute(db);
-  return String(BigInt(rows[0]!.xmin) - 1n);
+  return before(rows[0]!.xmin);
 }
 
 export interface Checkpoint extends FeedCursor {

@@ -8,7 +8,6 @@
 import type { Env } from "../env.ts";
 import { TransientFault } from "../fault.ts";
 import { backoffMs } from "../resilience/backoff.ts";
-import { retryTransient } from "../resilience/retry.ts";
 import { Batcher } from "./batcher.ts";
 import { type Address, addressText } from "./envelope.ts";
 import type { Observe } from "./observe.ts";
@@ -78,8 +77,6 @@ export interface RelayOptions {
 
 /** Of a lease, the part after which its holder starts nothing more. */
 const LEASE_USABLE = 2 / 3;
-/** How long claiming and settling are tried; after that a lease gives the lane back. */
-const GIVE_UP_MS = 5_000;
 /** What is in hand may take so long, once no more is taken. */
 const DRAIN_MS = 10_000;
 /** How often whoever waits for everything to be brought looks whether it is. */
@@ -215,11 +212,10 @@ export class OutboxRelay extends Worker {
       try {
         const claimedAt = env.monotonic();
         const claim = { token: newToken(env), leaseMs, limit };
-        const lanes = await retryTransient(() => outbox.claim(wanted, claim), {
-          env,
-          giveUpMs: GIVE_UP_MS,
-          onFailure: (error) => observe({ type: "relay-failed", task: "claim", error }),
-        });
+        const lanes = await this.insisting(
+          () => outbox.claim(wanted, claim),
+          (error) => observe({ type: "relay-failed", task: "claim", error }),
+        );
         for (const lane of lanes) this.#hold(lane, claimedAt + leaseMs * LEASE_USABLE);
         this.note();
       } catch (error) {
@@ -362,12 +358,11 @@ export class OutboxRelay extends Worker {
   }
 
   async #settle(lanes: readonly SettledLane[]): Promise<readonly undefined[]> {
-    const { env, outbox, observe } = this.#options;
-    const more = await retryTransient(() => outbox.settle(lanes), {
-      env,
-      giveUpMs: GIVE_UP_MS,
-      onFailure: (error) => observe({ type: "relay-failed", task: "settle", error }),
-    });
+    const { outbox, observe } = this.#options;
+    const more = await this.insisting(
+      () => outbox.settle(lanes),
+      (error) => observe({ type: "relay-failed", task: "settle", error }),
+    );
     this.announce(more);
     return lanes.map(() => undefined);
   }

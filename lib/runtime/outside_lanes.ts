@@ -11,7 +11,6 @@
 import type { Env } from "../env.ts";
 import { TransientFault } from "../fault.ts";
 import { withinDeadline } from "../resilience/deadline.ts";
-import { retryTransient } from "../resilience/retry.ts";
 import { type Address, addressText } from "./envelope.ts";
 import type { Observe } from "./observe.ts";
 import { type ClaimedLane, newToken, type Outbox, type OutboxMessage, reasonOf } from "./outbox.ts";
@@ -105,7 +104,6 @@ export interface OutsideOptions {
   readonly limits?: Partial<OutsideLimits>;
 }
 
-const GIVE_UP_MS = 5_000;
 /** A pause is longer than asked for by up to this part, so that what failed together parts. */
 const JITTER = 0.2;
 
@@ -339,11 +337,7 @@ export class OutsideLanes extends Worker {
   }
 
   #insisting<T>(task: "claim" | "settle", attempt: () => Promise<T>): Promise<T> {
-    const { env, observe } = this.#options;
-    return retryTransient(attempt, {
-      env,
-      giveUpMs: GIVE_UP_MS,
-      onFailure: (error) => observe({ type: "relay-failed", task, error }),
-    });
+    const { observe } = this.#options;
+    return this.insisting(attempt, (error) => observe({ type: "relay-failed", task, error }));
   }
 }

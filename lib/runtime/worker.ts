@@ -4,6 +4,8 @@
  * @module
  */
 import type { Env } from "../env.ts";
+import type { TransientFault } from "../fault.ts";
+import { retryTransient } from "../resilience/retry.ts";
 
 export type WorkerState = "configured" | "running" | "draining" | "stopped";
 
@@ -23,6 +25,8 @@ export interface WorkerOptions {
   readonly drainMs: number;
 }
 
+/** How long claiming and settling are tried. */
+const GIVE_UP_MS = 5_000;
 /** Made once: the reason that an abort makes by itself costs 15 µs. */
 const NUDGED = new Error("Nudged");
 
@@ -115,6 +119,19 @@ export abstract class Worker implements AsyncDisposable {
       const message = error instanceof Error ? error.message : String(error);
       this.#failure = { at: this.env.now(), message };
     }
+  }
+
+  /**
+   * Repeats what faults of the world interrupt, for a while; after that a lease gives back what was
+   * held.
+   *
+   * @throws {TransientFault} after the last attempt.
+   */
+  protected insisting<T>(
+    attempt: () => Promise<T>,
+    onFailure: (fault: TransientFault) => void,
+  ): Promise<T> {
+    return retryTransient(attempt, { env: this.env, giveUpMs: GIVE_UP_MS, onFailure });
   }
 
   /** At the longest for `ms`; ends when it is drained. */
