@@ -76,6 +76,8 @@ export interface Bench {
   readonly tokens: readonly string[];
   readonly organizer: string;
   readonly load: LoadProcess;
+  /** Another checkout, whose service is the only one to take part beside the real one. */
+  readonly against: string | undefined;
   /** Called as soon as anything is known. */
   readonly tell: (sample: Sample, report?: LoadReport) => void;
   readonly fault: (text: string) => void;
@@ -117,6 +119,22 @@ export class Arena implements AsyncDisposable {
     return this.#kept(server);
   }
 
+  /** The service of another checkout, on a database of its own. */
+  async #before(checkout: string): Promise<Contestant> {
+    const { people, store, adminUrl, load, organizer: token } = this.#bench;
+    const server = this.#kept(
+      await startReal({
+        secret: people.secret,
+        dataDir: await Deno.makeTempDir({ dir: this.#dataDir }),
+        ...(store === "postgres" && { databaseUrl: await this.database(adminUrl) }),
+        checkout,
+      }),
+    );
+    const createEvents = (count: number, capacity: number) =>
+      createRealEvents(server.url, { load, token, count, capacity });
+    return { name: "before", server, path: REGISTER_PATH, createEvents };
+  }
+
   /** Published events that no running server has activated. */
   async createUnseen(count: number): Promise<string[]> {
     const { load, organizer: token } = this.#bench;
@@ -138,11 +156,13 @@ export class Arena implements AsyncDisposable {
     ];
   }
 
-  /** Everybody: baselines only beside server Postgres, which they are made for. */
+  /** Everybody; baselines only beside server Postgres, which they are made for. */
   async all(
     pools: { readonly row_lock: number; readonly single_statement: number },
   ): Promise<Contestant[]> {
     const [real, noop] = await this.realAndNoop();
+    const { against } = this.#bench;
+    if (against !== undefined) return [real!, await this.#before(against)];
     const bare = this.#kept(await startBare());
     const { createEvents } = noop!;
     const some = [

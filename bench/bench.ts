@@ -2,11 +2,13 @@
  * `deno task bench`: measures the service against what it must reach, and writes the figures down.
  *
  *     bench.ts [--store=postgres|embedded] [--rounds=N] [--only=TEXT] [--quick] [--people] [--out=FILE]
+ *              [--against=FOLDER]
  *
  * `--only` keeps the figures whose name contains the text, `--quick` shrinks everything, `--people`
- * posts with a token per person instead of the organizer's. Server Postgres is the one at
- * `DATABASE_URL`; databases are made and dropped in it. Jobs need npm, and for BullMQ a Redis at
- * `REDIS_URL`.
+ * posts with a token per person instead of the organizer's. `--against` names another
+ * checkout: rush and spread are then between its service and this one, so that what a change costs
+ * is seen between neighbours in a round. Server Postgres is the one at `DATABASE_URL`; databases are
+ * made and dropped in it. Jobs need npm, and for BullMQ a Redis at `REDIS_URL`.
  *
  * @module
  */
@@ -40,6 +42,7 @@ interface Options {
   readonly isQuick: boolean;
   readonly hasPeople: boolean;
   readonly out: string;
+  readonly against: string | undefined;
 }
 
 interface Results {
@@ -58,9 +61,10 @@ function optionsFrom(args: string[]): Options {
       quick: { type: "boolean", default: false },
       people: { type: "boolean", default: false },
       out: { type: "string" },
+      against: { type: "string" },
     },
   });
-  const { store, rounds, out } = values;
+  const { store, rounds, out, against } = values;
   if (store !== "postgres" && store !== "embedded") {
     throw new Error(`Cannot measure the store "${store}": there are postgres and embedded`);
   }
@@ -74,6 +78,7 @@ function optionsFrom(args: string[]): Options {
     isQuick: values.quick,
     hasPeople: values.people,
     out: out ?? new URL(`results/${store}.json`, import.meta.url).pathname,
+    against,
   };
 }
 
@@ -105,6 +110,7 @@ async function measureAll(
     tokens: await tokensFor(people, options.hasPeople),
     organizer: await people.organizer(),
     load,
+    against: options.against,
     tell: (sample: Sample, report?: LoadReport) => {
       results.samples.push(sample);
       // What answers slowly also costs the generator more, which wakes up for every single answer.

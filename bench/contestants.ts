@@ -59,12 +59,20 @@ export interface RealOptions {
   readonly databaseUrl?: string;
   readonly dataDir: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** The folder of another checkout, to run the service as it is there. */
+  readonly checkout?: string;
+}
+
+function toFileUrl(folder: string): URL {
+  return new URL(folder.replace(/\/+$/, ""), `file://${Deno.cwd()}/`);
 }
 
 /** The service itself, with the no-op route beside it. */
-export function startReal({ secret, databaseUrl, dataDir, env }: RealOptions): Promise<Server> {
+export function startReal(
+  { secret, databaseUrl, dataDir, env, checkout }: RealOptions,
+): Promise<Server> {
   return startServer({
-    script: "server.ts",
+    script: checkout === undefined ? "server.ts" : `${toFileUrl(checkout)}/bench/server.ts`,
     permissions: [
       ...netPermissions,
       "--allow-sys=hostname",

@@ -14,6 +14,8 @@ export type ContestantName =
   | "single-statement"
   | "bare"
   | "insert"
+  /** The service as another checkout has it. */
+  | "before"
   | "few"
   | "graphile-worker"
   | "graphile-worker defaults"
@@ -76,6 +78,7 @@ export const figures: readonly Figure[] = [
   ratio("rush", "rush 256", "row-lock", 20),
   ratio("rush", "rush 256", "single-statement", 8),
   ratio("rush", "rush 64", "no-op", 0.2),
+  ratio("rush", "rush 256", "before", 0.97),
   ratio("spread", "spread 256", "no-op", 0.3),
   ratio("spread", "spread 256", "row-lock", 6),
   ratio("spread", "spread 256", "single-statement", 2.5),
