@@ -110,19 +110,20 @@ export async function asAdmin(
   }
 }
 
-/** The load generator in a process of its own, kept so that it is warm in every round. */
-export class LoadProcess {
+/** A load generator in a process of its own, kept so that it is warm in every round. */
+export class LineProcess<Plan, Report> {
   readonly #process: Deno.ChildProcess;
   readonly #plans: WritableStreamDefaultWriter<Uint8Array>;
   readonly #reports: ReadableStreamDefaultReader<string>;
 
-  constructor() {
+  /** `script` takes plans and gives reports, each a line of JSON. */
+  constructor(script: string) {
     this.#process = new Deno.Command("deno", {
       args: [
         "run",
         "--quiet",
         "--allow-net=127.0.0.1",
-        new URL("load_generator.ts", import.meta.url).pathname,
+        new URL(script, import.meta.url).pathname,
       ],
       stdin: "piped",
       stdout: "piped",
@@ -136,17 +137,32 @@ export class LoadProcess {
   }
 
   /** One plan at a time. */
-  async fire(plan: LoadPlan): Promise<LoadReport> {
+  async ask(plan: Plan): Promise<Report> {
     await this.#plans.write(new TextEncoder().encode(`${JSON.stringify(plan)}\n`));
     const { value } = await this.#reports.read();
-    const report = JSON.parse(value ?? '{"error":"it ended"}') as LoadReport | { error: string };
-    if ("error" in report) throw new Error(`Cannot generate load: ${report.error}`);
+    const report = JSON.parse(value ?? '{"error":"it ended"}') as Report | { error: string };
+    if (isFailure(report)) throw new Error(`Cannot generate load: ${report.error}`);
     return report;
   }
 
   async close(): Promise<void> {
     await this.#plans.close();
     await this.#process.status;
+  }
+}
+
+function isFailure(report: object | unknown): report is { error: string } {
+  return typeof report === "object" && report !== null && "error" in report;
+}
+
+/** The closed loop. */
+export class LoadProcess extends LineProcess<LoadPlan, LoadReport> {
+  constructor() {
+    super("load_generator.ts");
+  }
+
+  fire(plan: LoadPlan): Promise<LoadReport> {
+    return this.ask(plan);
   }
 }
 
