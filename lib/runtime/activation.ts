@@ -15,6 +15,7 @@ import type { Committer } from "./committer.ts";
 import { type Address, addressText } from "./envelope.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { HandledMessage, Observe } from "./observe.ts";
+import type { Peers } from "./peers.ts";
 import {
   type Commit,
   type CommitOutcome,
@@ -58,6 +59,7 @@ export interface ActivationContext {
   readonly store: Store;
   readonly observe: Observe;
   readonly publish: Publish | undefined;
+  readonly peers: Peers | undefined;
   readonly committer: Committer;
   readonly loader: Batcher<LoadRequest, Loaded>;
   readonly limits: HostingLimits;
@@ -81,6 +83,8 @@ export class Activation {
   #standing: Standing | undefined;
   /** When the request was sent that showed the standing to be current, in monotonic milliseconds. */
   #verifiedAt = -Infinity;
+  /** When another node was last heard to have brought the actor further, in monotonic milliseconds. */
+  #overtakenAt = -Infinity;
   #snapshotVersion = 0;
   #isAwake = false;
   #exclusiveTurnsLeft = 0;
@@ -110,6 +114,17 @@ export class Activation {
   /** Where the actor stood when last seen; `undefined` before it is loaded. */
   get standing(): Standing | undefined {
     return this.#standing;
+  }
+
+  /** Another node has brought the actor to this revision. */
+  heard(revision: number): void {
+    if (this.#standing === undefined || this.#standing.revision >= revision) return;
+    this.#overtakenAt = this.#context.env.monotonic();
+  }
+
+  /** Whether nothing was heard since that would make the standing an old one. */
+  isFresh(newsMissedAt: number): boolean {
+    return this.#verifiedAt > Math.max(this.#overtakenAt, newsMissedAt);
   }
 
   /**
@@ -353,6 +368,7 @@ export class Activation {
       transaction: isWritten ? transaction : this.#loaded().transaction,
     };
     this.#standing = standing;
+    if (isWritten) this.#context.peers?.wrote(this.address, standing.revision);
     this.#publish(commit);
     for (const verdict of verdicts) this.#tell(verdict, standing.transaction);
     this.#announce(commit);

@@ -17,6 +17,7 @@ import { Committer, type CommitterLimits } from "./committer.ts";
 import { type Address, addressText, type Cause } from "./envelope.ts";
 import type { Observe } from "./observe.ts";
 import type { OutboxMessage } from "./outbox.ts";
+import type { PeerNews, Peers } from "./peers.ts";
 import type { Snapshot, Store } from "./store.ts";
 import type { Accepted, AnyAggregate, DeliveryBatch, Letter, Outcome } from "./turn.ts";
 
@@ -50,6 +51,8 @@ export interface SystemOptions {
   readonly observe: Observe;
   /** Hears of every turn that recorded something, before its senders do. Must not throw. */
   readonly publish?: Publish;
+  /** Without them, a plain read may show what this node last saw for as long as it keeps the actor. */
+  readonly peers?: Peers;
   readonly limits?: Partial<SystemLimits>;
 }
 
@@ -70,7 +73,7 @@ export interface ReadOptions {
 /** How many of the least recently used are looked at in search of one at rest. */
 const PRESSURE_LOOK_MAX = 64;
 
-export class ActorSystem implements AsyncDisposable {
+export class ActorSystem implements AsyncDisposable, PeerNews {
   readonly #env: Env;
   readonly #observe: Observe;
   readonly #limits: SystemLimits;
@@ -82,8 +85,10 @@ export class ActorSystem implements AsyncDisposable {
   readonly #running = new Set<Promise<void>>();
   readonly #stopped = new AbortController();
   #awake: Activation[] = [];
+  /** When news of other nodes may last have been missed, in monotonic milliseconds. */
+  #newsMissedAt = -Infinity;
 
-  constructor({ env, store, observe, publish, limits }: SystemOptions) {
+  constructor({ env, store, observe, publish, peers, limits }: SystemOptions) {
     this.#env = env;
     this.#observe = observe;
     this.#limits = { ...defaultLimits, ...limits };
@@ -101,6 +106,7 @@ export class ActorSystem implements AsyncDisposable {
       store,
       observe,
       publish,
+      peers,
       limits: this.#limits,
       committer: new Committer(store, env, observe, this.#limits),
       loader: new Batcher({
@@ -123,6 +129,14 @@ export class ActorSystem implements AsyncDisposable {
     aggregate: Aggregate<State, Command, Event, Reason>,
   ): void {
     this.#hosted.set(aggregate.kind, aggregate);
+  }
+
+  heard(address: Address, revision: number): void {
+    this.#activations.get(addressText(address))?.heard(revision);
+  }
+
+  missed(): void {
+    this.#newsMissedAt = this.#env.monotonic();
   }
 
   /** Whether actors of that kind are to hear nothing more after a message was buried. */
@@ -160,7 +174,7 @@ export class ActorSystem implements AsyncDisposable {
    * Shows one actor's state through `view`, activating it if need be.
    *
    * Unless asked for more it shows what this node has seen committed; another node may have
-   * committed since.
+   * committed since. Of what this node has heard that another committed, it shows all.
    *
    * @throws {TransientFault} like `ask`.
    */
@@ -174,7 +188,9 @@ export class ActorSystem implements AsyncDisposable {
     const text = addressText({ kind: aggregate.kind, key });
     const activation = this.#activations.get(text);
     const standing = activation?.standing;
-    if (!isStrong && standing !== undefined && standing.version >= atLeast) {
+    const isShown = !isStrong && standing !== undefined && standing.version >= atLeast &&
+      activation!.isFresh(this.#newsMissedAt);
+    if (isShown) {
       this.#touch(text, activation!);
       const { state, version, transaction } = standing;
       return { view: view(state as State, version), version, transaction };

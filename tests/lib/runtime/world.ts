@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { MemoryStore } from "../../../lib/memory/store.ts";
 import type { Publish } from "../../../lib/runtime/activation.ts";
+import type { Peers } from "../../../lib/runtime/peers.ts";
 import type { Cause } from "../../../lib/runtime/envelope.ts";
 import type { RuntimeEvent } from "../../../lib/runtime/observe.ts";
 import type { NewEvent, StoredEvent } from "../../../lib/runtime/store.ts";
@@ -29,8 +30,8 @@ export class World implements AsyncDisposable {
   }
 
   /** One more node, which reaches the common store through a network of its own. */
-  node(limits: Partial<SystemLimits> = {}, publish?: Publish): Node {
-    const node = new Node(this, limits, publish);
+  node(limits: Partial<SystemLimits> = {}, publish?: Publish, peers?: Peers): Node {
+    const node = new Node(this, limits, publish, peers);
     this.#nodes.push(node);
     return node;
   }
@@ -92,7 +93,7 @@ export class Node {
   readonly observed: RuntimeEvent[] = [];
   readonly #world: World;
 
-  constructor(world: World, limits: Partial<SystemLimits>, publish?: Publish) {
+  constructor(world: World, limits: Partial<SystemLimits>, publish?: Publish, peers?: Peers) {
     this.#world = world;
     this.store = new FaultyStore(world.store);
     this.system = new ActorSystem({
@@ -101,6 +102,7 @@ export class Node {
       observe: (event) => void this.observed.push(event),
       limits,
       ...(publish !== undefined && { publish }),
+      ...(peers !== undefined && { peers }),
     });
     this.system.host(Counter);
   }

@@ -1,0 +1,170 @@
+/** News between nodes over a Redis that is killed, frozen and started under them. */
+import assert from "node:assert/strict";
+import { systemEnv } from "../../lib/env.ts";
+import { TransientFault } from "../../lib/fault.ts";
+import { RedisPeers } from "../../lib/redis/peers.ts";
+import type { Address } from "../../lib/runtime/envelope.ts";
+import type { PeerNews } from "../../lib/runtime/peers.ts";
+import { OwnRedis } from "../support/own_redis.ts";
+
+const address: Address = { kind: "live_event", key: "a" };
+/** However long Redis was away, a node has noticed that it is back by then. */
+const HEARD_MS_MAX = 10_000;
+
+/** A node's ears: what it heard, and how often it was told that it may have missed something. */
+class Ears implements PeerNews {
+  readonly revisions: number[] = [];
+  missedTimes = 0;
+  #onNews = () => {};
+
+  heard(_: Address, revision: number): void {
+    this.revisions.push(revision);
+    this.#onNews();
+  }
+
+  missed(): void {
+    this.missedTimes++;
+    this.#onNews();
+  }
+
+  /** Resolves once `holds`, which is looked at whenever something is heard, and now and then. */
+  async until(holds: () => boolean, onWait: () => void = () => {}): Promise<void> {
+    const until = systemEnv.monotonic() + HEARD_MS_MAX;
+    while (!holds()) {
+      assert(systemEnv.monotonic() < until, `not within ${HEARD_MS_MAX} ms`);
+      const news = new AbortController();
+      this.#onNews = () => news.abort(news);
+      onWait();
+      await systemEnv.sleep(100, news.signal).catch((reason) => assert.equal(reason, news));
+    }
+  }
+}
+
+type Guard = <T>(call: () => Promise<T>) => Promise<T>;
+
+function join(
+  redis: OwnRedis,
+  channel = "test",
+  guard: Guard = (call) => call(),
+): { peers: RedisPeers; ears: Ears } {
+  const ears = new Ears();
+  const peers = new RedisPeers({
+    env: systemEnv,
+    url: redis.url,
+    channel,
+    guard,
+  });
+  return { peers: peers.listen(ears), ears };
+}
+
+/** Both hear one another by now. */
+async function joined(one: ReturnType<typeof join>, other: ReturnType<typeof join>): Promise<void> {
+  await other.ears.until(() => other.ears.revisions.length > 0, () => one.peers.wrote(address, 0));
+  await one.ears.until(() => one.ears.revisions.length > 0, () => other.peers.wrote(address, 0));
+}
+
+Deno.test("a node hears what another wrote, and not what it wrote itself", async () => {
+  await using redis = await OwnRedis.start();
+  const [one, other] = [join(redis), join(redis)];
+  await using _ = one.peers;
+  await using __ = other.peers;
+  await joined(one, other);
+  one.peers.wrote(address, 7);
+  await other.ears.until(() => other.ears.revisions.includes(7));
+  assert(!one.ears.revisions.includes(7));
+});
+
+Deno.test("services on channels of their own do not hear one another", async () => {
+  await using redis = await OwnRedis.start();
+  const [one, other, stranger] = [join(redis), join(redis), join(redis, "elsewhere")];
+  await using _ = one.peers;
+  await using __ = other.peers;
+  await using ___ = stranger.peers;
+  await joined(one, other);
+  assert.deepEqual(stranger.ears.revisions, []);
+});
+
+Deno.test("what could not be said is made good by saying that something is missing", async () => {
+  await using redis = await OwnRedis.start();
+  let isAway = false;
+  const one = join(redis, "test", (call) => {
+    if (isAway) throw new TransientFault("Redis is known to be away");
+    return call();
+  });
+  const other = join(redis);
+  await using _ = one.peers;
+  await using __ = other.peers;
+  await joined(one, other);
+  const { missedTimes } = other.ears;
+  isAway = true;
+  one.peers.wrote(address, 8);
+  await one.ears.until(() => one.peers.health().failure !== undefined);
+  isAway = false;
+  await other.ears.until(() => other.ears.missedTimes > missedTimes);
+  assert(!other.ears.revisions.includes(8));
+});
+
+Deno.test("a node that was cut off from the channel for a moment may have missed something", async () => {
+  await using redis = await OwnRedis.start();
+  const [one, other] = [join(redis), join(redis)];
+  await using _ = one.peers;
+  await using __ = other.peers;
+  await joined(one, other);
+  const { ears } = one;
+  const { missedTimes } = ears;
+  await redis.command("CLIENT", "KILL", "TYPE", "pubsub");
+  await ears.until(() => ears.missedTimes > missedTimes);
+});
+
+Deno.test("a node that cannot listen is not well, though it can speak, until it can", async () => {
+  await using redis = await OwnRedis.start();
+  await redis.command("ACL", "SETUSER", "default", "-subscribe");
+  const { peers, ears } = join(redis);
+  await using _ = peers;
+  await ears.until(() => peers.health().failure?.message.includes("NOPERM") === true);
+  await redis.command("ACL", "SETUSER", "default", "+subscribe");
+  await ears.until(() => peers.health().failure === undefined);
+});
+
+Deno.test("whoever was there while Redis died is told that something may be missing", async () => {
+  await using redis = await OwnRedis.start();
+  const [one, other] = [join(redis), join(redis)];
+  await using _ = one.peers;
+  await using __ = other.peers;
+  await joined(one, other);
+  const before = [one.ears.missedTimes, other.ears.missedTimes] as const;
+  await redis.crash();
+  one.peers.wrote(address, 8);
+  await systemEnv.sleep(100);
+  await redis.restart();
+  await other.ears.until(() => other.ears.missedTimes > before[1]);
+  await one.ears.until(() => one.ears.missedTimes > before[0]);
+  other.peers.wrote(address, 9);
+  await one.ears.until(() => one.ears.revisions.includes(9), () => other.peers.wrote(address, 9));
+});
+
+Deno.test("a Redis that says nothing is a failure, and its return is noticed", async () => {
+  await using redis = await OwnRedis.start();
+  const [one, other] = [join(redis), join(redis)];
+  await using _ = one.peers;
+  await using __ = other.peers;
+  await joined(one, other);
+  redis.freeze();
+  await one.ears.until(() => one.peers.health().failure !== undefined);
+  redis.thaw();
+  const before = other.ears.missedTimes;
+  await other.ears.until(() => other.ears.missedTimes > before);
+  await one.ears.until(() => one.peers.health().failure === undefined);
+});
+
+Deno.test("a node starts without Redis, and joins once it is there", async () => {
+  await using redis = await OwnRedis.start();
+  await redis.crash();
+  const [one, other] = [join(redis), join(redis)];
+  await using _ = one.peers;
+  await using __ = other.peers;
+  one.peers.wrote(address, 1);
+  await one.ears.until(() => one.peers.health().failure !== undefined);
+  await redis.restart();
+  await joined(one, other);
+});
