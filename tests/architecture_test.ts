@@ -43,7 +43,7 @@ const allowed: Record<string, readonly string[]> = {
 /** Where a package may be met, if not in the whole folder. Types weigh nothing and may pass. */
 const homes: Record<string, RegExp> = {
   "croner": /^lib\/jobs\/cron\.ts$/,
-  "zod": /^(lib\/config\.ts|lib\/http\/.+|lib\/jobs\/.+|actors\/.+|routes\/.+)$/,
+  "zod": /^(lib\/config\.ts|lib\/http\/.+|lib\/jobs\/.+|lib\/redis\/.+|actors\/.+|routes\/.+)$/,
   "kysely":
     /^(lib\/postgres\/.+|migrations\/.+|actors\/.+\/(projection|listing|inbox|deliveries|replay|public_feed)\.ts)$/,
 };
