@@ -9,6 +9,7 @@ import type { Publish } from "../../../lib/runtime/activation.ts";
 import type { Cause } from "../../../lib/runtime/envelope.ts";
 import type { RuntimeEvent } from "../../../lib/runtime/observe.ts";
 import type { NewEvent, StoredEvent } from "../../../lib/runtime/store.ts";
+import type { ActorStrategy } from "../../../lib/runtime/supervisor.ts";
 import { ActorSystem, type ReadOptions, type SystemLimits } from "../../../lib/runtime/system.ts";
 import type { Outcome } from "../../../lib/runtime/turn.ts";
 import * as Counter from "../../support/counter.ts";
@@ -29,8 +30,12 @@ export class World implements AsyncDisposable {
   }
 
   /** One more node, which reaches the common store through a network of its own. */
-  node(limits: Partial<SystemLimits> = {}, publish?: Publish): Node {
-    const node = new Node(this, limits, publish);
+  node(
+    limits: Partial<SystemLimits> = {},
+    publish?: Publish,
+    strategy: Partial<ActorStrategy> = {},
+  ): Node {
+    const node = new Node(this, limits, publish, strategy);
     this.#nodes.push(node);
     return node;
   }
@@ -92,7 +97,12 @@ export class Node {
   readonly observed: RuntimeEvent[] = [];
   readonly #world: World;
 
-  constructor(world: World, limits: Partial<SystemLimits>, publish?: Publish) {
+  constructor(
+    world: World,
+    limits: Partial<SystemLimits>,
+    publish: Publish | undefined,
+    strategy: Partial<ActorStrategy>,
+  ) {
     this.#world = world;
     this.store = new FaultyStore(world.store);
     this.system = new ActorSystem({
@@ -102,7 +112,7 @@ export class Node {
       limits,
       ...(publish !== undefined && { publish }),
     });
-    this.system.host(Counter);
+    this.system.host(Counter, strategy);
   }
 
   /** Answers with the total right after the command. */
