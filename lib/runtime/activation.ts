@@ -12,9 +12,11 @@ import { PoisonFault, TransientFault } from "../fault.ts";
 import { retryTransient } from "../resilience/retry.ts";
 import type { Batcher } from "./batcher.ts";
 import type { Committer } from "./committer.ts";
+import { DataLoss, type Failed, failedBy, graver, type Place, Unreadable } from "./directive.ts";
 import { type Address, addressText } from "./envelope.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { HandledMessage, Observe } from "./observe.ts";
+import { reasonOf } from "./outbox.ts";
 import type { Peers } from "./peers.ts";
 import {
   type Commit,
@@ -25,7 +27,10 @@ import {
   type RememberedReply,
   type Snapshot,
   type Store,
+  type StoredEvent,
 } from "./store.ts";
+import type { Supervision } from "./supervision.ts";
+import type { Supervisor } from "./supervisor.ts";
 import {
   AlreadyHandled,
   type AnyAggregate,
@@ -63,8 +68,13 @@ export interface ActivationContext {
   readonly committer: Committer;
   readonly loader: Batcher<LoadRequest, Loaded>;
   readonly limits: HostingLimits;
+  readonly supervision: Supervision;
+  /** Waits, but not beyond the end of the system. */
+  readonly pause: (ms: number) => Promise<unknown>;
   /** Has `run` called soon, together with all others that are awake. */
   readonly wake: (activation: Activation) => void;
+  /** Forgets an activation that was stopped. */
+  readonly discard: (activation: Activation) => void;
   readonly keepSnapshot: (address: Address, snapshot: Snapshot) => void;
 }
 
@@ -79,8 +89,11 @@ export class Activation {
   readonly address: Address;
   readonly #aggregate: AnyAggregate;
   readonly #context: ActivationContext;
+  readonly #supervisor: Supervisor;
   readonly #mailbox: Mailbox<Letter>;
   #standing: Standing | undefined;
+  /** In which the standing was read. */
+  #epoch = 0;
   /** When the request was sent that showed the standing to be current, in monotonic milliseconds. */
   #verifiedAt = -Infinity;
   /** When another node was last heard to have brought the actor further, in monotonic milliseconds. */
@@ -88,8 +101,8 @@ export class Activation {
   #snapshotVersion = 0;
   #isAwake = false;
   #exclusiveTurnsLeft = 0;
-  /** A defect of this turn, if there was one. */
-  #defect: { readonly error: unknown } | undefined;
+  /** The gravest failure of this turn, if there was one. */
+  #failed: Failed | undefined;
   /** A turn that the store may have taken unheard; catching up shows whether it has. */
   #unheard: Turn | undefined;
   /** Request hashes of the keyed commands that have no outcome yet. */
@@ -103,6 +116,7 @@ export class Activation {
     this.#aggregate = aggregate;
     this.address = address;
     this.#context = context;
+    this.#supervisor = context.supervision.of(address.kind);
     this.#mailbox = new Mailbox(context.limits.mailboxCapacity);
   }
 
@@ -111,9 +125,9 @@ export class Activation {
     return !this.#isAwake;
   }
 
-  /** Where the actor stood when last seen; `undefined` before it is loaded. */
+  /** Where the actor stood when last seen; `undefined` before it is loaded, or if that is in doubt. */
   get standing(): Standing | undefined {
-    return this.#standing;
+    return this.#epoch === this.#context.supervision.epoch ? this.#standing : undefined;
   }
 
   /** Another node has brought the actor to this revision. */
@@ -130,9 +144,10 @@ export class Activation {
   /**
    * Puts the letter into the mailbox, or settles it at once.
    *
-   * @throws {TransientFault} when the mailbox is full.
+   * @throws {TransientFault} when the mailbox is full, or the actor in quarantine.
    */
   deliver(letter: Letter): void {
+    this.#supervisor.admit(this.address.key);
     if (this.#refuseRunningKey(letter)) return;
     if (!this.#mailbox.offer(letter)) {
       const { mailboxCapacity: capacity } = this.#context.limits;
@@ -147,25 +162,46 @@ export class Activation {
     this.#wake();
   }
 
-  /** One turn, after loading if need be. Called by the system, once per `wake`. */
+  /**
+   * One turn, after loading if need be, and what follows from its failure. Called by the system, once
+   * per `wake`.
+   */
   async run(): Promise<void> {
     const { env, limits } = this.#context;
     const startedAt = env.monotonic();
     try {
-      if (this.#standing === undefined) await this.#activate();
+      if (this.standing === undefined) await this.#activate();
       await this.#takeTurn(this.#mailbox.take(limits.turnMax));
     } catch (error) {
-      // Loading failed: whoever waits hears why, and the next message tries again.
-      this.#fail(this.#mailbox.take(Infinity), error);
+      // Loading failed: whoever waits hears why.
+      this.#fail(this.#mailbox.take(Infinity), this.#asUnreadable(error));
       this.#report(startedAt);
     }
+    if (this.#failed !== undefined) await this.#afterFailure(this.#failed);
     this.#isAwake = false;
     if (this.#mailbox.size > 0) this.#wake();
   }
 
+  /** As its supervisor directs: it goes on, begins again, at once or after a while, or is stopped. */
+  async #afterFailure(failed: Failed): Promise<void> {
+    this.#failed = undefined;
+    const directive = this.#supervisor.judge(this.address, failed, this.#epoch);
+    if (directive.do === "resume") return;
+    this.#standing = undefined;
+    this.#unheard = undefined;
+    if (directive.do === "restart" && directive.inMs > 0) {
+      await this.#context.pause(directive.inMs);
+    } else if (directive.do === "stop") {
+      const refusal = this.#supervisor.refusal(this.address.key);
+      for (const letter of this.#mailbox.take(Infinity)) this.#reject(letter, refusal);
+      this.#report(this.#context.env.monotonic());
+      this.#context.discard(this);
+    }
+  }
+
   /** What to write down before the actor is forgotten, so that it is quick to load again. */
   parting(): Snapshot | undefined {
-    const tail = (this.#standing?.version ?? 0) - this.#snapshotVersion;
+    const tail = (this.standing?.version ?? 0) - this.#snapshotVersion;
     return tail >= TAIL_WORTH_A_SNAPSHOT ? this.#snapshot() : undefined;
   }
 
@@ -190,8 +226,9 @@ export class Activation {
   }
 
   async #activate(): Promise<void> {
-    const { env, loader, observe } = this.#context;
+    const { env, loader, observe, supervision } = this.#context;
     const startedAt = env.monotonic();
+    const { epoch } = supervision;
     const loaded = await loader.add({ address: this.address });
     const { snapshot } = loaded;
     const base = snapshot && this.#decodeSnapshot(snapshot);
@@ -200,8 +237,9 @@ export class Activation {
       : loaded;
     const start = base ?? { state: this.#aggregate.initial, version: 0 };
     const { state, version } = replay(this.#aggregate, start, tail.events);
-    if (version !== tail.version) throw this.#lostEvents(version, tail.version);
+    if (version !== tail.version) throw this.#dataLoss({ ...tail, version }, tail);
     this.#snapshotVersion = start.version;
+    this.#epoch = epoch;
     this.#standing = { state, version, revision: tail.revision, transaction: tail.transaction };
     this.#verifiedAt = startedAt;
     observe({
@@ -231,7 +269,6 @@ export class Activation {
     } catch (error) {
       this.#fail(letters, error);
     }
-    if (this.#defect !== undefined) this.#restart("defect", this.#defect.error);
     this.#report(startedAt);
   }
 
@@ -244,13 +281,17 @@ export class Activation {
     }
   }
 
-  /** Tells those who have heard nothing yet. After a mere fault, what is in memory still holds. */
+  /** Tells those who have heard nothing yet. */
   #fail(letters: readonly Letter[], error: unknown): void {
     const isOpen = this.#unheard !== undefined && error instanceof TransientFault;
     const told = isOpen ? asUnknown(error) : error;
-    for (const letter of letters) this.#reject(letter, told);
-    if (!(told instanceof TransientFault)) this.#restart("defect", told);
-    else if (told.outcome === "unknown") this.#restart("unknown-outcome", told);
+    const toldToRelay = isOfTheStream(told) ? asFault(told) : told;
+    for (const letter of letters) {
+      this.#reject(letter, isTold(letter) ? toldToRelay : told);
+    }
+    const failed = failedBy(told);
+    const isPaced = failed.is === "defect" && !isOfTheStream(told) && letters.every(isTold);
+    this.#failed = graver(this.#failed, isPaced ? { ...failed, is: "told-defect" } : failed);
   }
 
   #report(startedAt: number): void {
@@ -262,6 +303,9 @@ export class Activation {
     if (messages.length === 0) return;
     const endedAt = env.monotonic();
     observe({ type: "turn", address: this.address, messages, attempts, startedAt, endedAt });
+    if (this.#supervisor.isTroubled && messages.some(isServed)) {
+      this.#supervisor.served(this.address.key);
+    }
   }
 
   #refuseExpired(letters: readonly Letter[], now: number): readonly Letter[] {
@@ -389,8 +433,10 @@ export class Activation {
   #catchUp(loaded: Loaded, letters: readonly Letter[]): readonly Letter[] {
     const before = this.#loaded();
     const { events: tail, revision, transaction } = loaded;
-    if (loaded.version < before.version) throw this.#lostEvents(before.version, loaded.version);
-    this.#standing = { ...replay(this.#aggregate, before, tail), revision, transaction };
+    if (loaded.version < before.version || revision < before.revision) {
+      throw this.#dataLoss(before, loaded);
+    }
+    this.#standing = { ...this.#replayed(before, tail), revision, transaction };
     const unheard = this.#unheard;
     this.#unheard = undefined;
     if (unheard === undefined || !isWrittenIn(tail, unheard.commit)) return letters;
@@ -466,7 +512,10 @@ export class Activation {
         this.#reject(letter, heldBack());
         break;
       case "defect":
-        this.#defect = verdict;
+        this.#failed = graver(this.#failed, {
+          is: isTold(letter) ? "told-defect" : "defect",
+          error: verdict.error,
+        });
         this.#reject(letter, verdict.error);
     }
   }
@@ -501,21 +550,34 @@ export class Activation {
     if (this.#keysRunning?.size === 0) this.#keysRunning = undefined;
   }
 
-  /** What is in memory cannot be trusted: the next message finds it read afresh. */
-  #restart(because: "defect" | "unknown-outcome", error: unknown): void {
-    this.#standing = undefined;
-    this.#defect = undefined;
-    this.#unheard = undefined;
-    this.#context.observe({ type: "restarted", address: this.address, because, error });
-  }
-
   #lostRaces(): string {
     return `Cannot commit to ${addressText(this.address)}: lost ${ATTEMPTS_MAX} races`;
   }
 
-  #lostEvents(known: number, stored: number): Error {
+  #dataLoss(
+    { version, revision }: Place,
+    { version: storedVersion, revision: storedRevision }: Place,
+  ): DataLoss {
+    const stored = { version: storedVersion, revision: storedRevision };
+    return new DataLoss(this.address, { version, revision }, stored);
+  }
+
+  #replayed(before: Standing, tail: readonly StoredEvent[]): Pick<Standing, "state" | "version"> {
+    try {
+      return replay(this.#aggregate, before, tail);
+    } catch (error) {
+      throw this.#asUnreadable(error);
+    }
+  }
+
+  /**
+   * Not what a fault of the world kept from being read. A snapshot ahead of its events is this actor's
+   * trouble alone: unlike what an activation knows, it says nothing of the others.
+   */
+  #asUnreadable(error: unknown): unknown {
+    if (error instanceof TransientFault) return error;
     const where = addressText(this.address);
-    return new Error(`The store lost events: ${where} is known at ${known}, stored at ${stored}`);
+    return new Unreadable(`Cannot read ${where}: ${reasonOf(error)}`, { cause: error });
   }
 
   #loaded(): Standing {
@@ -536,8 +598,9 @@ export class Activation {
 
   #snapshot(): Snapshot | undefined {
     const codec = this.#aggregate.snapshot;
-    if (codec === undefined || this.#standing === undefined) return undefined;
-    const { version, state } = this.#standing;
+    const { standing } = this;
+    if (codec === undefined || standing === undefined) return undefined;
+    const { version, state } = standing;
     this.#snapshotVersion = version;
     try {
       return { version, schema: codec.schema, state: codec.encode(state) };
@@ -552,6 +615,25 @@ export class Activation {
 function asUnknown(fault: TransientFault): TransientFault {
   const { message, retryAfterMs } = fault;
   return new TransientFault(message, { cause: fault, outcome: "unknown", retryAfterMs });
+}
+
+/** What no message is to blame for, whichever it was that met it. */
+function isOfTheStream(error: unknown): boolean {
+  return error instanceof Unreadable || error instanceof DataLoss;
+}
+
+function isTold({ delivery }: Letter): boolean {
+  return delivery !== undefined;
+}
+
+/** For whoever counts attempts: the message may well succeed, once its actor can be read again. */
+function asFault(error: unknown): TransientFault {
+  return new TransientFault("Its actor cannot be read", { cause: error });
+}
+
+/** Decided anew and for good, which a remembered answer was not. */
+function isServed({ outcome }: HandledMessage): boolean {
+  return outcome === "accepted" || outcome === "rejected";
 }
 
 /** Under the row lock a commit stands alone: what the store refuses is that commit. */

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Address, Envelope } from "./envelope.ts";
+import type { Place } from "./directive.ts";
+import { type Address, addressText, type Envelope } from "./envelope.ts";
 import type { OutboxMessage } from "./outbox.ts";
 
 /** How one message of a turn ended. */
@@ -14,6 +15,26 @@ export interface HandledMessage {
   /** When it entered the mailbox, in monotonic milliseconds. */
   readonly receivedAt: number;
 }
+
+/** What can be in quarantine: an actor, all of a kind, or a worker. */
+export type Supervised =
+  | { readonly is: "actor"; readonly address: Address }
+  | { readonly is: "kind"; readonly kind: string }
+  | { readonly is: "worker"; readonly worker: string };
+
+export function supervisedText(subject: Supervised): string {
+  switch (subject.is) {
+    case "actor":
+      return addressText(subject.address);
+    case "kind":
+      return `all of ${subject.kind}`;
+    case "worker":
+      return subject.worker;
+  }
+}
+
+/** What ends a quarantine; for want of room the one that failed longest ago is released. */
+export type ReleasedBy = "time" | "operator" | "room";
 
 export type RuntimeEvent =
   | {
@@ -26,13 +47,45 @@ export type RuntimeEvent =
   | {
     readonly type: "passivated";
     readonly address: Address;
-    readonly because: "idle" | "pressure" | "shutdown";
+    readonly because: "idle" | "pressure" | "shutdown" | "quarantine";
   }
   | {
     readonly type: "restarted";
     readonly address: Address;
     readonly because: "defect" | "unknown-outcome";
     readonly error: unknown;
+    /** How long its messages wait before that. */
+    readonly inMs: number;
+  }
+  /** It failed again and again: for a while it is left alone. */
+  | {
+    readonly type: "quarantined";
+    readonly subject: Supervised;
+    readonly error: unknown;
+    readonly forMs: number;
+    /** How many of its sort are in quarantine now, on this node. */
+    readonly held: number;
+  }
+  | {
+    readonly type: "released";
+    readonly subject: Supervised;
+    readonly because: ReleasedBy;
+    readonly held: number;
+  }
+  /** The store knows less of an actor than it once acknowledged. */
+  | {
+    readonly type: "data-loss";
+    readonly address: Address;
+    readonly known: Place;
+    readonly stored: Place;
+    readonly error: unknown;
+  }
+  /** A part of the node threw what it should have handled; it begins again, unless it is drained. */
+  | {
+    readonly type: "worker-failed";
+    readonly worker: string;
+    readonly error: unknown;
+    readonly restartInMs?: number;
   }
   | { readonly type: "snapshot-dropped"; readonly address: Address; readonly error: unknown }
   | {

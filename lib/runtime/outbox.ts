@@ -205,6 +205,15 @@ const REASON_CHARS_MAX = 1_000;
 
 /** An error as it is kept beside what failed by it. */
 export function reasonOf(error: unknown): string {
-  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  const text = textOf(error);
   return text.replaceAll("\0", "").slice(0, REASON_CHARS_MAX).toWellFormed();
+}
+
+/** Anything can be thrown, even what has no text. */
+function textOf(error: unknown): string {
+  try {
+    return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  } catch {
+    return `Something of type ${typeof error} without a text`;
+  }
 }

@@ -37,6 +37,11 @@ export interface RelayLimits {
   readonly attemptsMax: number;
   readonly pauseFirstMs: number;
   readonly pauseMostMs: number;
+  /**
+   * After a fault, at the most, whatever it asks for: another node may fare better with the lane, and
+   * who mends what was wrong does not tell it.
+   */
+  readonly faultPauseMostMs: number;
   /** How often to look for messages that nobody has announced: what other nodes left behind. */
   readonly pollMs: number;
   /** Due messages looked at in one go. */
@@ -56,6 +61,7 @@ export const defaultRelayLimits: RelayLimits = {
   attemptsMax: 8,
   pauseFirstMs: 100,
   pauseMostMs: 10 * 60_000,
+  faultPauseMostMs: 5_000,
   pollMs: 500,
   pageMax: 1_000,
   tidyEvery: 20_000,
@@ -328,13 +334,15 @@ export class OutboxRelay extends Worker {
   /** A fault of the world is nobody's attempt; a defect is, and one too many buries the message. */
   async #afterFailure(lane: ClaimedLane, { index, error }: Failure): Promise<void> {
     const { env, observe, system, outbox } = this.#options;
-    const { pauseFirstMs, pauseMostMs, attemptsMax } = this.#limits;
+    const { pauseFirstMs, pauseMostMs, faultPauseMostMs, attemptsMax } = this.#limits;
     const before = index === 0 ? lane.attempts : 0;
     const { address, token } = lane;
     const { position, messageId } = lane.messages[index]!;
     if (error instanceof TransientFault) {
+      // By chance, so that nodes that wait for one lane take turns at it.
+      const most = { firstMs: faultPauseMostMs, mostMs: faultPauseMostMs };
       const pause = {
-        ms: error.retryAfterMs,
+        ms: Math.min(error.retryAfterMs, backoffMs(1, env.random(), most)),
         position,
         attempts: before,
         error: reasonOf(error),

@@ -5,6 +5,7 @@
  */
 import type { Env } from "../env.ts";
 import { TransientFault } from "../fault.ts";
+import { pause } from "../resilience/pause.ts";
 import {
   Activation,
   type ActivationContext,
@@ -19,6 +20,8 @@ import type { Observe } from "./observe.ts";
 import type { OutboxMessage } from "./outbox.ts";
 import type { PeerNews, Peers } from "./peers.ts";
 import type { Snapshot, Store } from "./store.ts";
+import { type RootStrategy, Supervision } from "./supervision.ts";
+import type { ActorStrategy } from "./supervisor.ts";
 import type { Accepted, AnyAggregate, DeliveryBatch, Letter, Outcome } from "./turn.ts";
 
 export interface SystemLimits extends HostingLimits, CommitterLimits {
@@ -54,6 +57,7 @@ export interface SystemOptions {
   /** Without them, a plain read may show what this node last saw for as long as it keeps the actor. */
   readonly peers?: Peers;
   readonly limits?: Partial<SystemLimits>;
+  readonly strategy?: Partial<RootStrategy>;
 }
 
 export interface Reading<View> {
@@ -74,6 +78,8 @@ export interface ReadOptions {
 const PRESSURE_LOOK_MAX = 64;
 
 export class ActorSystem implements AsyncDisposable, PeerNews {
+  /** Who answers for the actors. */
+  readonly supervision: Supervision;
   readonly #env: Env;
   readonly #observe: Observe;
   readonly #limits: SystemLimits;
@@ -88,7 +94,9 @@ export class ActorSystem implements AsyncDisposable, PeerNews {
   /** When news of other nodes may last have been missed, in monotonic milliseconds. */
   #newsMissedAt = -Infinity;
 
-  constructor({ env, store, observe, publish, peers, limits }: SystemOptions) {
+  constructor({ env, store, observe, publish, peers, limits, strategy = {} }: SystemOptions) {
+    const { signal: stopped } = this.#stopped;
+    this.supervision = new Supervision({ env, observe, stopped, strategy });
     this.#env = env;
     this.#observe = observe;
     this.#limits = { ...defaultLimits, ...limits };
@@ -114,7 +122,10 @@ export class ActorSystem implements AsyncDisposable, PeerNews {
         batchMax: loadMax,
         inFlightMax: loadsInFlightMax,
       }),
+      supervision: this.supervision,
+      pause: (ms) => pause(env, ms, stopped),
       wake: (activation) => this.#wake(activation),
+      discard: (activation) => this.#passivate(activation, "quarantine"),
       keepSnapshot: (address, snapshot) => this.#keepSnapshot(address, snapshot),
     };
     void this.#passivateIdle();
@@ -127,8 +138,10 @@ export class ActorSystem implements AsyncDisposable, PeerNews {
 
   host<State, Command, Event extends { readonly type: string }, Reason extends string>(
     aggregate: Aggregate<State, Command, Event, Reason>,
+    strategy: Partial<ActorStrategy> = {},
   ): void {
     this.#hosted.set(aggregate.kind, aggregate);
+    this.supervision.of(aggregate.kind, strategy);
   }
 
   heard(address: Address, revision: number): void {
@@ -151,8 +164,9 @@ export class ActorSystem implements AsyncDisposable, PeerNews {
    * `answer` makes the reply out of what the command led to. It is pure and gives JSON: with an
    * idempotency key it is remembered, and given again to whoever repeats the command.
    *
-   * @throws {TransientFault} when the mailbox is full, the deadline has passed, the system is
-   * stopping or the store cannot be reached; its outcome says whether the command may have counted.
+   * @throws {TransientFault} when the mailbox is full, the actor in quarantine, the deadline passed,
+   * the system stopping or the store out of reach; its outcome says whether the command may have
+   * counted.
    */
   ask<State, Command, Event extends { readonly type: string }, Reason extends string, Answer>(
     aggregate: Aggregate<State, Command, Event, Reason>,
@@ -249,9 +263,8 @@ export class ActorSystem implements AsyncDisposable, PeerNews {
       return Promise.reject(new TransientFault("Cannot deliver: the system is stopping"));
     }
     const address = { kind, key };
-    const activation = this.#activationOf(address);
     return new Promise((resolve, reject) => {
-      activation.deliver({
+      this.#activationOf(address).deliver({
         ...kindOfLetter,
         envelope: { ...cause, address, command },
         receivedAt: this.#env.monotonic(),
@@ -271,6 +284,8 @@ export class ActorSystem implements AsyncDisposable, PeerNews {
     }
     const aggregate = this.#hosted.get(address.kind);
     if (aggregate === undefined) throw new Error(`No aggregate of kind ${address.kind} is hosted`);
+    // Nobody is brought into memory to refuse what comes.
+    this.supervision.of(address.kind).admit(address.key);
     const activation = new Activation(aggregate, address, this.#context);
     activation.lastUsedAt = this.#env.monotonic();
     this.#relievePressure();
@@ -313,23 +328,20 @@ export class ActorSystem implements AsyncDisposable, PeerNews {
   }
 
   async #passivateIdle(): Promise<void> {
-    const { signal } = this.#stopped;
     const { idleMs } = this.#limits;
-    try {
-      while (true) {
-        await this.#env.sleep(idleMs / 4, signal);
-        const since = this.#env.monotonic() - idleMs;
-        for (const activation of this.#activations.values()) {
-          if (activation.lastUsedAt > since) break;
-          if (activation.isAtRest) this.#passivate(activation, "idle");
-        }
+    while (await pause(this.#env, idleMs / 4, this.#stopped.signal)) {
+      const since = this.#env.monotonic() - idleMs;
+      for (const activation of this.#activations.values()) {
+        if (activation.lastUsedAt > since) break;
+        if (activation.isAtRest) this.#passivate(activation, "idle");
       }
-    } catch (reason) {
-      if (reason !== signal.reason) throw reason;
     }
   }
 
-  #passivate(activation: Activation, because: "idle" | "pressure" | "shutdown"): void {
+  #passivate(
+    activation: Activation,
+    because: "idle" | "pressure" | "shutdown" | "quarantine",
+  ): void {
     const { address } = activation;
     this.#activations.delete(addressText(address));
     const snapshot = activation.parting();

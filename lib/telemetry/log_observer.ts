@@ -6,7 +6,7 @@
 import type { LogLevel } from "../config.ts";
 import { TransientFault } from "../fault.ts";
 import { addressText } from "../runtime/envelope.ts";
-import type { Observe, RuntimeEvent } from "../runtime/observe.ts";
+import { type Observe, type RuntimeEvent, supervisedText } from "../runtime/observe.ts";
 import type { Log } from "./log.ts";
 
 type EventOf<Type extends RuntimeEvent["type"]> = Extract<RuntimeEvent, { readonly type: Type }>;
@@ -30,8 +30,23 @@ export function logObserver(log: Log): Observe {
         return log(event.because === "defect" ? "error" : "warn", "actor restarted", {
           actor: addressText(event.address),
           because: event.because,
+          inMs: event.inMs,
           error: event.error,
         });
+      case "quarantined": {
+        const { forMs, error } = event;
+        return log("error", "quarantined", { what: supervisedText(event.subject), forMs, error });
+      }
+      case "released": {
+        const { because } = event;
+        return log("info", "released", { what: supervisedText(event.subject), because });
+      }
+      case "data-loss": {
+        const { address, ...rest } = withoutType(event);
+        return log("error", "the store lost events", { actor: address, ...rest });
+      }
+      case "worker-failed":
+        return log("error", "worker failed", withoutType(event));
       case "snapshot-dropped": {
         const { address, error } = event;
         return log("warn", "snapshot dropped", { actor: addressText(address), error });

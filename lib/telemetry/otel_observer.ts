@@ -19,7 +19,7 @@ import {
   type Tracer,
 } from "@opentelemetry/api";
 import type { Env } from "../env.ts";
-import type { HandledMessage, Observe, RuntimeEvent } from "../runtime/observe.ts";
+import type { HandledMessage, Observe, RuntimeEvent, Supervised } from "../runtime/observe.ts";
 import { isTelemetryOn, SCOPE } from "./active_span.ts";
 
 type EventOf<Type extends RuntimeEvent["type"]> = Extract<RuntimeEvent, { readonly type: Type }>;
@@ -160,6 +160,10 @@ function measuring(meter: Meter): Observe {
         instruments.queueActive.record(event.active, of);
         return instruments.queueAge.record(seconds(event.oldestMs), of);
       }
+      case "quarantined":
+      case "released":
+        instruments.quarantined.record(event.held, supervisedBy(event));
+        return instruments.occurrences[event.type].add(1, circumstancesOf(event));
       case "told":
       case "jobs-settled":
         return;
@@ -233,9 +237,14 @@ function instrumentsOf(meter: Meter) {
     queueWaiting: gauge("troupe.queue.waiting", "{job}", "Jobs that are due and wait"),
     queueActive: gauge("troupe.queue.active", "{job}", "Jobs that run"),
     queueAge: gauge("troupe.queue.age", "s", "How long the oldest that waits has been due"),
+    quarantined: gauge("troupe.quarantined", "{thing}", "What is in quarantine, by kind or worker"),
     occurrences: {
       "passivated": counter("troupe.passivations", "{actor}", "Actors put out of memory"),
       "restarted": counter("troupe.restarts", "{restart}", "Actors read anew after a failure"),
+      "quarantined": counter("troupe.quarantines", "{quarantine}", "What was stopped for a while"),
+      "released": counter("troupe.releases", "{release}", "Ends of quarantines"),
+      "data-loss": counter("troupe.data_losses", "{actor}", "Actors that the store lost events of"),
+      "worker-failed": counter("troupe.worker.failures", "{failure}", "Defects of workers"),
       "snapshot-dropped": counter("troupe.snapshots.dropped", "{snapshot}", "Unreadable snapshots"),
       "conflict": counter(
         "troupe.conflicts",
@@ -285,12 +294,21 @@ function histogram(
 function circumstancesOf(event: RuntimeEvent): Attributes {
   return {
     ...("address" in event && { "troupe.actor.kind": event.address.kind }),
+    ...("subject" in event && supervisedBy(event)),
+    ...("worker" in event && { "troupe.worker": event.worker }),
     ...("because" in event && { "troupe.because": event.because }),
     ...("projection" in event && { "troupe.projection": event.projection }),
     ...("subscriber" in event && { "troupe.subscriber": event.subscriber }),
     ...("task" in event && { "troupe.task": event.task }),
     ...("queue" in event && { "troupe.queue": event.queue }),
   };
+}
+
+function supervisedBy({ subject }: { readonly subject: Supervised }): Attributes {
+  const { is } = subject;
+  const of = { "troupe.supervised": is };
+  if (is === "worker") return { ...of, "troupe.worker": subject.worker };
+  return { ...of, "troupe.actor.kind": is === "kind" ? subject.kind : subject.address.kind };
 }
 
 function kindOf({ address }: { readonly address: { readonly kind: string } }): Attributes {

@@ -91,6 +91,11 @@ export class FaultyStore implements Store {
     this.#mishaps.set(operation, [...this.#mishaps.get(operation) ?? [], ...mishaps]);
   }
 
+  /** Whatever was to go wrong with it will not. */
+  clear(operation: Operation): void {
+    this.#mishaps.delete(operation);
+  }
+
   load(requests: readonly LoadRequest[]): Promise<readonly Loaded[]> {
     this.loads.push(requests);
     return this.#meddle("load", () => this.#inner.load(requests));

@@ -106,7 +106,7 @@ Deno.test("a store that lost events is found out, never answered from", async ()
   await world.env.advance(1);
   await assert.rejects(node.add("a", 10), /lost events: counter\/a is known at 2, stored at 0/);
   await world.env.settle();
-  assert.equal(node.seen("restarted").length, 1);
+  assert.equal(node.seen("data-loss").length, 1);
   assert.equal(brief(await node.add("a", 10)), "total 10 at 1");
 });
 

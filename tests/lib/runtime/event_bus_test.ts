@@ -53,7 +53,7 @@ async function started(limits: Partial<BusLimits> = {}) {
     store: checkpoints,
     limits: { attemptsMax: 3, pauseFirstMs: 100, pauseMostMs: 1_000, ...limits },
   });
-  const node = world.node({}, (address, commit) => bus.publish(address, commit));
+  const node = world.node({}, { publish: (address, commit) => bus.publish(address, commit) });
   await world.env.settle();
   return {
     world,

@@ -28,7 +28,7 @@ interface Pair {
 async function overtaken(): Promise<Pair> {
   const world = new World();
   const news = new Letters();
-  const writer = world.node({}, undefined, news);
+  const writer = world.node({}, { peers: news });
   const reader = world.node();
   await writer.add("a", 1);
   await world.env.advance(1);

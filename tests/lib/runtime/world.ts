@@ -10,6 +10,7 @@ import type { Peers } from "../../../lib/runtime/peers.ts";
 import type { Cause } from "../../../lib/runtime/envelope.ts";
 import type { RuntimeEvent } from "../../../lib/runtime/observe.ts";
 import type { NewEvent, StoredEvent } from "../../../lib/runtime/store.ts";
+import type { ActorStrategy } from "../../../lib/runtime/supervisor.ts";
 import { ActorSystem, type ReadOptions, type SystemLimits } from "../../../lib/runtime/system.ts";
 import type { Outcome } from "../../../lib/runtime/turn.ts";
 import * as Counter from "../../support/counter.ts";
@@ -18,6 +19,13 @@ import { VirtualEnv } from "../../support/virtual_env.ts";
 
 /** What a test changes of an envelope. */
 export type Circumstances = Partial<Cause>;
+
+/** What a node has besides its store. */
+export interface NodeParts {
+  readonly publish?: Publish;
+  readonly strategy?: Partial<ActorStrategy>;
+  readonly peers?: Peers;
+}
 
 export class World implements AsyncDisposable {
   readonly env: VirtualEnv;
@@ -30,8 +38,8 @@ export class World implements AsyncDisposable {
   }
 
   /** One more node, which reaches the common store through a network of its own. */
-  node(limits: Partial<SystemLimits> = {}, publish?: Publish, peers?: Peers): Node {
-    const node = new Node(this, limits, publish, peers);
+  node(limits: Partial<SystemLimits> = {}, parts: NodeParts = {}): Node {
+    const node = new Node(this, limits, parts);
     this.#nodes.push(node);
     return node;
   }
@@ -93,7 +101,11 @@ export class Node {
   readonly observed: RuntimeEvent[] = [];
   readonly #world: World;
 
-  constructor(world: World, limits: Partial<SystemLimits>, publish?: Publish, peers?: Peers) {
+  constructor(
+    world: World,
+    limits: Partial<SystemLimits>,
+    { strategy = {}, ...parts }: NodeParts,
+  ) {
     this.#world = world;
     this.store = new FaultyStore(world.store);
     this.system = new ActorSystem({
@@ -101,10 +113,9 @@ export class Node {
       store: this.store,
       observe: (event) => void this.observed.push(event),
       limits,
-      ...(publish !== undefined && { publish }),
-      ...(peers !== undefined && { peers }),
+      ...parts,
     });
-    this.system.host(Counter);
+    this.system.host(Counter, strategy);
   }
 
   /** Answers with the total right after the command. */

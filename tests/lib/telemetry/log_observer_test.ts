@@ -95,7 +95,7 @@ Deno.test("nothing that a message says, and nobody who sent it, gets into the lo
 });
 
 Deno.test("a defect is an error with its stack, an unknown outcome a warning", () => {
-  const restarted = { type: "restarted", address } as const;
+  const restarted = { type: "restarted", address, inMs: 0 } as const;
   const [defect, unknown] = entriesFor([
     { ...restarted, because: "defect", error: bug },
     { ...restarted, because: "unknown-outcome", error: down },
