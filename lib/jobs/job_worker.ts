@@ -122,7 +122,8 @@ export class JobWorker extends Worker {
 
   constructor(options: JobWorkerOptions) {
     const limits = { ...defaultJobWorkerLimits, ...options.tuning };
-    super({ name: `jobs/${options.queue}`, env: options.env, drainMs: limits.drainMs });
+    const { env, observe } = options;
+    super({ name: `jobs/${options.queue}`, env, observe, drainMs: limits.drainMs });
     this.#options = options;
     this.#limits = { ...limits, concurrency: options.concurrency ?? limits.concurrency };
     this.#bindings = new Map(options.bindings.map((binding) => [binding.job.type, binding]));
@@ -139,7 +140,7 @@ export class JobWorker extends Worker {
   }
 
   protected override async run(): Promise<void> {
-    this.#watching = this.#watch();
+    this.#watching ??= this.keep(() => this.#watch());
     while (!this.isDraining) {
       const restMs = this.#restMs;
       const limit = this.#wanted();
@@ -268,7 +269,10 @@ export class JobWorker extends Worker {
       (progress) => jobs.note(claimed, progress),
     );
     this.#running.add(job);
-    void this.#run(job, binding);
+    this.#run(job, binding).catch((error) => {
+      // A defect of this worker, not of the handler. The lease gives the job back.
+      this.#failed("settle", error);
+    });
   }
 
   async #run(job: RunningJob, binding: JobBinding | undefined): Promise<void> {
@@ -277,17 +281,18 @@ export class JobWorker extends Worker {
     if (job.claimed.isCancelled) {
       return this.#leave(job, { is: "cancelled", keepMs: job.retentionMs }, "cancelled");
     }
+    let result: unknown;
     try {
       if (binding === undefined) throw new Error(`Nothing here does jobs of type ${job.type}`);
       if (job.isWornOut) {
         throw new Unretryable(`It was begun ${job.attempt - 1} times, never ended`);
       }
-      const result = await binding.handle(payloadOf(binding.job, job.claimed), job.context);
+      result = await binding.handle(payloadOf(binding.job, job.claimed), job.context);
       refuseLarge(result);
-      this.#leave(job, { is: "completed", result, keepMs: binding.job.retentionMs }, "completed");
     } catch (error) {
-      this.#afterFailure(job, error);
+      return this.#afterFailure(job, error);
     }
+    this.#leave(job, { is: "completed", result, keepMs: binding.job.retentionMs }, "completed");
   }
 
   #afterFailure(job: RunningJob, error: unknown): void {

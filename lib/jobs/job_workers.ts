@@ -82,7 +82,8 @@ class QueueUpkeep extends Worker {
   readonly #options: UpkeepOptions;
 
   constructor(options: UpkeepOptions) {
-    super({ name: "jobs", env: options.env, drainMs: DEPTH_MS });
+    const { env, observe } = options;
+    super({ name: "jobs", env, observe, drainMs: DEPTH_MS });
     this.#options = options;
   }
 

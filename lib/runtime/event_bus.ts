@@ -17,6 +17,7 @@
  */
 import type { Env } from "../env.ts";
 import { backoffMs } from "../resilience/backoff.ts";
+import { pause } from "../resilience/pause.ts";
 import { type Address, addressText } from "./envelope.ts";
 import {
   type Delivery,
@@ -264,14 +265,8 @@ class Subscription {
   /** False if there is no point in going on. */
   async #pause(failures: number): Promise<boolean> {
     const { pauseFirstMs: firstMs, pauseMostMs: mostMs } = this.#limits;
-    const { signal } = this.#stopped;
-    try {
-      await this.#env.sleep(backoffMs(failures, this.#env.random(), { firstMs, mostMs }), signal);
-      return true;
-    } catch (reason) {
-      if (reason !== signal.reason) throw reason;
-      return false;
-    }
+    const ms = backoffMs(failures, this.#env.random(), { firstMs, mostMs });
+    return await pause(this.#env, ms, this.#stopped.signal);
   }
 
   #giveUp(

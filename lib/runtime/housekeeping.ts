@@ -28,7 +28,8 @@ export class Housekeeping extends Worker {
   readonly #options: HousekeepingOptions;
 
   constructor(options: HousekeepingOptions) {
-    super({ name: "housekeeping", env: options.env, drainMs: DRAIN_MS });
+    const { env, observe } = options;
+    super({ name: "housekeeping", env, observe, drainMs: DRAIN_MS });
     this.#options = options;
   }
 

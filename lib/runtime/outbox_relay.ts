@@ -108,7 +108,8 @@ export class OutboxRelay extends Worker {
 
   /** Starts it. */
   constructor(options: RelayOptions) {
-    super({ name: "outbox", env: options.env, drainMs: DRAIN_MS });
+    const { outbox, env, observe, outside: targets = [], outsideLimits: outsides = {} } = options;
+    super({ name: "outbox", env, observe, drainMs: DRAIN_MS });
     this.#options = options;
     this.#limits = { ...defaultRelayLimits, ...options.limits };
     this.#settling = new Batcher({
@@ -116,7 +117,6 @@ export class OutboxRelay extends Worker {
       batchMax: this.#limits.lanesMax,
       inFlightMax: 1,
     });
-    const { outbox, env, observe, outside: targets = [], outsideLimits: outsides = {} } = options;
     const onHandled = () => this.#tally(1);
     this.#outside = new OutsideLanes({
       targets,
@@ -131,10 +131,10 @@ export class OutboxRelay extends Worker {
 
   protected override async run(): Promise<void> {
     await Promise.all([
-      this.#claimAnnounced(),
-      this.#sweep(),
-      this.#observeDepth(),
-      this.#tidyRegularly(),
+      this.keep(() => this.#claimAnnounced()),
+      this.keep(() => this.#sweep()),
+      this.keep(() => this.#observeDepth()),
+      this.keep(() => this.#tidyRegularly()),
     ]);
   }
 

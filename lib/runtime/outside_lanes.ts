@@ -123,7 +123,8 @@ export class OutsideLanes extends Worker {
 
   /** Starts it. */
   constructor(options: OutsideOptions) {
-    super({ name: "outbox/outside", env: options.env, drainMs: DRAIN_MS });
+    const { env, observe } = options;
+    super({ name: "outbox/outside", env, observe, drainMs: DRAIN_MS });
     this.#options = options;
     this.#limits = { ...defaultOutsideLimits, ...options.limits };
     this.#targets = new Map(options.targets.map((target) => [target.kind, target]));

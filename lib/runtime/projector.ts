@@ -130,8 +130,8 @@ export class Projector<Transaction> extends Worker {
 
   /** Starts it. */
   constructor(options: ProjectorOptions<Transaction>) {
-    const { projection, env } = options;
-    super({ name: `projection/${projection.name}`, env, drainMs: DRAIN_MS });
+    const { projection, env, observe } = options;
+    super({ name: `projection/${projection.name}`, env, observe, drainMs: DRAIN_MS });
     this.#options = options;
     this.#limits = { ...defaultProjectorLimits, ...options.limits };
     this.#wrapped = {

@@ -7,6 +7,7 @@
 import type { Env } from "../env.ts";
 import { TransientFault } from "../fault.ts";
 import { backoffMs } from "../resilience/backoff.ts";
+import { pause } from "../resilience/pause.ts";
 import type { Observe } from "./observe.ts";
 import type { Operator } from "./outbox.ts";
 import type { Projection } from "./projector.ts";
@@ -318,13 +319,7 @@ export class Rebuilder<Transaction> implements AsyncDisposable {
   }
 
   async #rest(ms: number): Promise<void> {
-    const { signal } = this.#stopped;
-    if (signal.aborted) return;
-    try {
-      await this.#options.env.sleep(ms, signal);
-    } catch (reason) {
-      if (reason !== signal.reason) throw reason;
-    }
+    await pause(this.#options.env, ms, this.#stopped.signal);
   }
 }
 

@@ -1,13 +1,24 @@
 /**
  * The one life cycle of everything that works beside the actors: configured, started, drained, stopped.
+ * What it throws meanwhile begins again, as its strategy says.
  *
  * @module
  */
 import type { Env } from "../env.ts";
 import type { TransientFault } from "../fault.ts";
+import { pause } from "../resilience/pause.ts";
 import { retryTransient } from "../resilience/retry.ts";
+import { directiveFor, recentOf, type RestartStrategy } from "./directive.ts";
+import type { Observe } from "./observe.ts";
 
-export type WorkerState = "configured" | "running" | "draining" | "stopped";
+export type WorkerState =
+  | "configured"
+  | "running"
+  /** Part of it at least waits to begin again, after a defect or after too many of them. */
+  | "restarting"
+  | "quarantined"
+  | "draining"
+  | "stopped";
 
 export interface WorkerHealth {
   readonly name: string;
@@ -16,14 +27,27 @@ export interface WorkerHealth {
   readonly inHand: number;
   /** Undefined while its last step went well. */
   readonly failure?: { readonly at: number; readonly message: string };
+  /** For defects, within the last window; absent if there were none. */
+  readonly restarts?: number;
 }
 
 export interface WorkerOptions {
   readonly name: string;
   readonly env: Env;
+  readonly observe: Observe;
+  readonly strategy?: Partial<RestartStrategy>;
   /** How long what is in hand may take to end before it is abandoned. */
   readonly drainMs: number;
 }
+
+/** There is no other to do its work, so its quarantine is short. */
+export const defaultWorkerStrategy: RestartStrategy = {
+  restartsMax: 5,
+  restartWindowMs: 60_000,
+  pauseFirstMs: 100,
+  pauseMostMs: 5_000,
+  quarantineMs: 30_000,
+};
 
 /** How long claiming and settling are tried. */
 const GIVE_UP_MS = 5_000;
@@ -37,6 +61,8 @@ const NUDGED = new Error("Nudged");
 export abstract class Worker implements AsyncDisposable {
   readonly name: string;
   protected readonly env: Env;
+  readonly #observe: Observe;
+  readonly #strategy: RestartStrategy;
   readonly #drainMs: number;
   readonly #drained = new AbortController();
   #state: WorkerState = "configured";
@@ -46,10 +72,17 @@ export abstract class Worker implements AsyncDisposable {
   #stopping: Promise<void> | undefined;
   #isWoken = false;
   #nudge: (() => void) | undefined;
+  /** Loops that wait to begin again, and those of them that are in quarantine. */
+  #waiting = 0;
+  #quarantined = 0;
+  /** Of all loops, when. */
+  #restarts: readonly number[] = [];
 
-  constructor({ name, env, drainMs }: WorkerOptions) {
+  constructor({ name, env, observe, strategy, drainMs }: WorkerOptions) {
     this.name = name;
     this.env = env;
+    this.#observe = observe;
+    this.#strategy = { ...defaultWorkerStrategy, ...strategy };
     this.#drainMs = drainMs;
   }
 
@@ -57,7 +90,7 @@ export abstract class Worker implements AsyncDisposable {
   start(): this {
     if (this.#state !== "configured") throw new Error(`Cannot start ${this.name}: ${this.#state}`);
     this.#state = "running";
-    this.#ended = this.run();
+    this.#ended = this.keep(() => this.run());
     return this;
   }
 
@@ -82,16 +115,38 @@ export abstract class Worker implements AsyncDisposable {
   }
 
   health(): WorkerHealth {
+    const { restartWindowMs } = this.#strategy;
+    const restarts = recentOf(this.#restarts, restartWindowMs, this.env.monotonic()).length;
     return {
       name: this.name,
-      state: this.#state,
+      state: this.#stateNow(),
       inHand: this.inHand,
       ...(this.#failure !== undefined && { failure: this.#failure }),
+      ...(restarts > 0 && { restarts }),
     };
   }
 
-  /** Works until it is drained. */
+  /**
+   * Works until it is drained. It handles what the world does to it; whatever it throws is a defect,
+   * after which it is called again. One that consists of several loops keeps each of them.
+   */
   protected abstract run(): Promise<void>;
+
+  /** Runs a loop until it returns, however often it has to be begun again. Never throws. */
+  protected async keep(loop: () => Promise<void>): Promise<void> {
+    let restarts: readonly number[] = [];
+    while (true) {
+      try {
+        return await loop();
+      } catch (error) {
+        this.note(error);
+        if (this.isDraining) {
+          return this.#observe({ type: "worker-failed", worker: this.name, error });
+        }
+        restarts = await this.#afterFailure(error, restarts);
+      }
+    }
+  }
 
   /** Resolves once nothing is in hand; for workers that do other things beside `run`. */
   protected async finish(): Promise<void> {}
@@ -110,6 +165,43 @@ export abstract class Worker implements AsyncDisposable {
   /** For what is to break off when the worker is drained. */
   protected get draining(): AbortSignal {
     return this.#drained.signal;
+  }
+
+  /** Waits as its strategy says; gives the restarts that count from now on. */
+  async #afterFailure(error: unknown, restarts: readonly number[]): Promise<readonly number[]> {
+    const { env } = this;
+    const now = env.monotonic();
+    const circumstances = { now, random: env.random() };
+    const directive = directiveFor("defect", restarts, this.#strategy, circumstances);
+    if (directive.do === "stop") {
+      await this.#quarantine(error, directive.forMs);
+      return [];
+    }
+    const inMs = directive.do === "restart" ? directive.inMs : 0;
+    const { restartWindowMs: windowMs } = this.#strategy;
+    this.#restarts = [...recentOf(this.#restarts, windowMs, now), now];
+    this.#observe({ type: "worker-failed", worker: this.name, error, restartInMs: inMs });
+    this.#waiting++;
+    // Even if it is to begin at once: what it threw without waiting must not keep others from running.
+    await this.pause(inMs);
+    this.#waiting--;
+    return [...recentOf(restarts, windowMs, now), now];
+  }
+
+  async #quarantine(error: unknown, forMs: number): Promise<void> {
+    const subject = { is: "worker", worker: this.name } as const;
+    const held = ++this.#quarantined;
+    this.#observe({ type: "quarantined", subject, error, forMs, held });
+    await this.pause(forMs);
+    this.#quarantined--;
+    if (this.isDraining) return;
+    this.#observe({ type: "released", subject, because: "time", held: this.#quarantined });
+  }
+
+  #stateNow(): WorkerState {
+    if (this.#state !== "running") return this.#state;
+    if (this.#quarantined > 0) return "quarantined";
+    return this.#waiting > 0 ? "restarting" : "running";
   }
 
   /** For its health: the step that was tried did not go well, or, without an error, it did. */
@@ -136,7 +228,7 @@ export abstract class Worker implements AsyncDisposable {
 
   /** At the longest for `ms`; ends when it is drained. */
   protected async pause(ms: number): Promise<void> {
-    await this.#sleep(ms, this.#drained.signal);
+    await pause(this.env, ms, this.#drained.signal);
   }
 
   /**
@@ -155,7 +247,7 @@ export abstract class Worker implements AsyncDisposable {
       if (isOver() || this.isDraining) return;
       const nudged = new AbortController();
       this.#nudge = () => nudged.abort(NUDGED);
-      await this.#sleep(leftMs, nudged.signal);
+      await pause(this.env, leftMs, nudged.signal);
       this.#nudge = undefined;
     }
   }
@@ -177,17 +269,8 @@ export abstract class Worker implements AsyncDisposable {
   async #stop(): Promise<void> {
     const isDrained = new AbortController();
     const drained = this.drain().finally(() => isDrained.abort());
-    await Promise.race([drained, this.#sleep(this.#drainMs, isDrained.signal)]);
+    await Promise.race([drained, pause(this.env, this.#drainMs, isDrained.signal)]);
     if (!isDrained.signal.aborted) this.abandon();
     await drained;
-  }
-
-  async #sleep(ms: number, signal: AbortSignal): Promise<void> {
-    if (signal.aborted) return;
-    try {
-      await this.env.sleep(ms, signal);
-    } catch (reason) {
-      if (reason !== signal.reason) throw reason;
-    }
   }
 }

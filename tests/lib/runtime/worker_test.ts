@@ -1,5 +1,6 @@
 /** The life of whatever works beside the actors. */
 import assert from "node:assert/strict";
+import type { RuntimeEvent } from "../../../lib/runtime/observe.ts";
 import { Worker, type WorkerOptions } from "../../../lib/runtime/worker.ts";
 import { VirtualEnv } from "../../support/virtual_env.ts";
 
@@ -14,8 +15,13 @@ class Watcher extends Worker {
   onLook: () => void | Promise<void> = () => {};
   isAbandoned = false;
 
+  readonly observed: RuntimeEvent[];
+
   constructor(options: Partial<WorkerOptions> & Pick<WorkerOptions, "env">) {
-    super({ name: "watcher", drainMs: DRAIN_MS, ...options });
+    const observed: RuntimeEvent[] = [];
+    const observe = (event: RuntimeEvent) => void observed.push(event);
+    super({ name: "watcher", drainMs: DRAIN_MS, observe, ...options });
+    this.observed = observed;
   }
 
   hold(): () => void {
