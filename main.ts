@@ -41,6 +41,7 @@ import {
   DatabaseUnusable,
   openDatabase,
 } from "./lib/postgres/database.ts";
+import { PostgresAudit } from "./lib/postgres/audit.ts";
 import { PostgresDeadLetters } from "./lib/postgres/dead_letters.ts";
 import { PostgresEventStore } from "./lib/postgres/event_store.ts";
 import { flowProjection, PostgresFlowListing } from "./lib/postgres/flow_listing.ts";
@@ -88,6 +89,8 @@ export interface ServiceParts {
 
 export interface Service extends AsyncDisposable {
   readonly url: string;
+  /** Resolves, with the reason, if the service has to be ended from within. */
+  readonly failed: Promise<Error>;
   /** Brings and does what is due by now; false if that takes longer, or fails. */
   drained(withinMs: number): Promise<boolean>;
 }
@@ -114,6 +117,7 @@ export async function startService(
     env,
     observe: (event) => observers.forEach((tell) => tell(event)),
     limits: { ...limits, residentMax: limits.residentActorsMax },
+    replyRetentionMs: limits.replyRetentionMs,
     webhooks: config.webhooks,
     http: {
       parseBody,
@@ -129,15 +133,12 @@ export async function startService(
       reportBug: (error, request) => log("error", "bug", { ...request, error }),
     },
   }));
-  const { store } = node;
-  const { replyRetentionMs } = limits;
-  const { observe } = node;
-  starting.use(new Housekeeping({ env, store, observe, replyRetentionMs }).start());
   extend?.({ http: node.http, parseBody, system: node.system });
   const server = starting.use(listen(config, node.http));
   const running = starting.move();
   return {
     url: `http://${server.addr.hostname}:${server.addr.port}`,
+    failed: node.system.supervision.ended,
     drained: node.drained,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
@@ -150,6 +151,8 @@ export interface NodeOptions {
   /** What stands before the database, where it is not reached directly. */
   readonly store?: Store;
   readonly limits?: Partial<SystemLimits>;
+  /** Without it replies are remembered for ever. */
+  readonly replyRetentionMs?: number;
   readonly projectorLimits?: Partial<ProjectorLimits>;
   readonly webhooks?: WebhookSetting;
   readonly outsideLimits?: Partial<OutsideLimits>;
@@ -217,14 +220,25 @@ export function openNode(options: NodeOptions): Node {
     ...projectorLimits,
   });
 
-  const healthOfAll = () => [...bus.health(), ...relay.healthOfAll(), ...workers.health()];
+  const { replyRetentionMs } = options;
+  const housekeepers = replyRetentionMs === undefined
+    ? []
+    : [parts.use(new Housekeeping({ env, store, observe, replyRetentionMs }).start())];
+
+  const healthOfAll = () => [
+    ...bus.health(),
+    ...relay.healthOfAll(),
+    ...workers.health(),
+    ...housekeepers.map((housekeeper) => housekeeper.health()),
+  ];
   const follow = (followed: Projection<QueryExecutorProvider>) =>
     bus.follow(followed, projectorLimits);
   const http = app({
     ...options.http,
     readiness: async () => {
       const { isReady, details } = await options.http.readiness();
-      return { isReady, details: { ...details, workers: healthOfAll() } };
+      const supervision = system.supervision.health();
+      return { isReady, details: { ...details, supervision, workers: healthOfAll() } };
     },
     system,
     store,
@@ -233,6 +247,9 @@ export function openNode(options: NodeOptions): Node {
     webhooks: webhooks.parts,
     webhookListing: follow(webhooks.projection),
     deadLetters: new PostgresDeadLetters(database.db),
+    supervision: system.supervision,
+    workers: healthOfAll,
+    audit: new PostgresAudit(database.db),
     jobs,
     jobDefinitions: bindings.map(({ job }) => job),
     announce: (queues) => workers.announce(queues),
@@ -392,8 +409,9 @@ async function serve(config: Config): Promise<void> {
   const stop = shutdownRequested();
   const service = await startService(config, log);
   log("info", "listening", { url: service.url });
-  const signal = await stop;
-  log("info", "stopping", { signal });
+  const reason = await Promise.race([stop, service.failed]);
+  if (reason instanceof Error) log("error", "the node ends itself", { error: reason });
+  else log("info", "stopping", { signal: reason });
   const { shutdownMs } = config.limits;
   const isLate = setTimeout(() => {
     log("error", "gave up on an orderly end", { shutdownMs });
@@ -402,6 +420,7 @@ async function serve(config: Config): Promise<void> {
   await service[Symbol.asyncDispose]();
   clearTimeout(isLate);
   log("info", "stopped", {});
+  if (reason instanceof Error) Deno.exit(1);
 }
 
 async function migrate(config: Config): Promise<void> {

@@ -15,6 +15,7 @@ import { health, type Readiness } from "./health.ts";
 import { type LiveEventOptions, liveEvents } from "./live_events.ts";
 import { type ProjectionOptions, projections } from "./projections.ts";
 import { type ScheduleOptions, schedules } from "./schedules.ts";
+import { supervision, type SupervisionOptions } from "./supervision.ts";
 import { type WebhookOptions, webhooks } from "./webhooks.ts";
 
 export interface AppOptions
@@ -24,7 +25,8 @@ export interface AppOptions
     FlowOptions,
     ScheduleOptions,
     WebhookOptions,
-    ProjectionOptions {
+    ProjectionOptions,
+    SupervisionOptions {
   readonly deadLetters: DeadLetterOptions["deadLetters"];
   readonly env: Pick<Env, "now" | "uuid">;
   readonly authentication: AuthenticationOptions;
@@ -50,5 +52,6 @@ export function app(options: AppOptions): Hono<CallerEnv> {
   root.route("/api/v1/schedules", schedules(options));
   root.route("/api/v1/webhooks", webhooks(options));
   root.route("/api/v1/projections", projections(options));
+  root.route("/api/v1/supervision", supervision(options));
   return root;
 }

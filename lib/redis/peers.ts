@@ -14,7 +14,7 @@ import { type Address, addressText } from "../runtime/envelope.ts";
 import type { PeerNews, Peers } from "../runtime/peers.ts";
 import { Worker, type WorkerOptions } from "../runtime/worker.ts";
 
-export interface RedisPeersOptions extends Pick<WorkerOptions, "env"> {
+export interface RedisPeersOptions extends Pick<WorkerOptions, "env" | "observe"> {
   /** `redis://user:password@host:port/db`, or `rediss://`. */
   readonly url: string;
   /** Services that share a Redis each have a channel of their own. */
@@ -63,7 +63,8 @@ export class RedisPeers extends Worker implements Peers {
   #onEcho: ((number: number) => void) | undefined;
 
   constructor(options: RedisPeersOptions) {
-    super({ name: "peers", env: options.env, drainMs: DRAIN_MS });
+    const { env, observe } = options;
+    super({ name: "peers", env, observe, drainMs: DRAIN_MS });
     this.#options = options;
     this.#node = options.env.uuid();
     this.#publisher = this.#client();
@@ -73,6 +74,15 @@ export class RedisPeers extends Worker implements Peers {
   /** Starts it. */
   listen(listener: PeerNews): this {
     this.#listener = listener;
+    // Whoever subscribed does so anew by itself; what was said before that is lost.
+    this.#subscriber.on("ready", () => {
+      this.#listener?.missed();
+      this.wake();
+    });
+    // Both try again by themselves until they are closed; what they fail by is in their health.
+    for (const client of [this.#publisher, this.#subscriber]) {
+      client.connect().catch((error) => this.note(error));
+    }
     return this.start();
   }
 
@@ -91,15 +101,6 @@ export class RedisPeers extends Worker implements Peers {
   }
 
   protected override async run(): Promise<void> {
-    // Whoever subscribed does so anew by itself; what was said before that is lost.
-    this.#subscriber.on("ready", () => {
-      this.#listener?.missed();
-      this.wake();
-    });
-    // Both try again by themselves until they are closed; what they fail by is in their health.
-    for (const client of [this.#publisher, this.#subscriber]) {
-      client.connect().catch((error) => this.note(error));
-    }
     while (!this.isDraining) {
       await this.rest(BEAT_MS);
       await this.pause(GATHER_MS);

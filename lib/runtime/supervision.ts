@@ -44,6 +44,12 @@ export interface SupervisionReport {
   readonly supervisors: readonly SupervisorReport[];
 }
 
+export interface SupervisionHealth {
+  readonly quarantined: number;
+  readonly stoppedKinds: readonly string[];
+  readonly isDataLost: boolean;
+}
+
 export interface SupervisionOptions {
   readonly env: Env;
   readonly observe: Observe;
@@ -117,6 +123,17 @@ export class Supervision {
     const isThere = this.#dataLoss !== undefined;
     this.#dataLoss = undefined;
     return isThere;
+  }
+
+  /** In a word: how many actors are in quarantine, which kinds are stopped, and whether data is lost. */
+  health(): SupervisionHealth {
+    const { supervisors, dataLoss } = this.report();
+    const stopped = supervisors.filter((supervisor) => supervisor.stopped !== undefined);
+    return {
+      quarantined: supervisors.reduce((sum, { quarantined }) => sum + quarantined.length, 0),
+      stoppedKinds: stopped.map(({ kind }) => kind),
+      isDataLost: dataLoss !== undefined,
+    };
   }
 
   report(): SupervisionReport {

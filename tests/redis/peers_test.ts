@@ -50,6 +50,7 @@ function join(
   const ears = new Ears();
   const peers = new RedisPeers({
     env: systemEnv,
+    observe() {},
     url: redis.url,
     channel,
     guard,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { LogLevel } from "../../../lib/config.ts";
 import { TransientFault } from "../../../lib/fault.ts";
 import type { Address } from "../../../lib/runtime/envelope.ts";
-import type { HandledMessage, RuntimeEvent } from "../../../lib/runtime/observe.ts";
+import type { HandledMessage, RuntimeEvent, Supervised } from "../../../lib/runtime/observe.ts";
 import { openLog } from "../../../lib/telemetry/log.ts";
 import { logObserver } from "../../../lib/telemetry/log_observer.ts";
 
@@ -187,4 +187,42 @@ Deno.test("what is rare is told each time", () => {
       "error: maintenance failed",
     ],
   );
+});
+
+Deno.test("quarantines are told at both ends, and by the name of what is in them", () => {
+  const subjects: readonly Supervised[] = [
+    { is: "actor", address },
+    { is: "kind", kind: "live_event" },
+    { is: "worker", worker: "outbox" },
+  ];
+  const entries = entriesFor(subjects.flatMap((subject): readonly RuntimeEvent[] => [
+    { type: "quarantined", subject, error: bug, forMs: 300_000, held: 1 },
+    { type: "released", subject, because: "time", held: 0 },
+  ]));
+  assert.deepEqual(
+    entries.map(({ level, message, what }) => `${level}: ${message} ${what}`),
+    ["live_event/7", "all of live_event", "outbox"].flatMap((what) => [
+      `error: quarantined ${what}`,
+      `info: released ${what}`,
+    ]),
+  );
+  assert.deepEqual([entries[0].forMs, entries[0].error.name], [300_000, "TypeError"]);
+  assert.equal(entries[1].because, "time");
+});
+
+Deno.test("lost events, and a worker that failed, are errors", () => {
+  const known = { version: 3, revision: 4 };
+  const stored = { version: 1, revision: 1 };
+  const entries = entriesFor([
+    { type: "data-loss", address, known, stored, error: bug },
+    { type: "worker-failed", worker: "outbox", error: bug, restartInMs: 100 },
+  ]);
+  const [lost, failed] = entries;
+  assert.deepEqual([lost.level, lost.actor, lost.known, lost.stored], [
+    "error",
+    "live_event/7",
+    known,
+    stored,
+  ]);
+  assert.deepEqual([failed.level, failed.worker, failed.restartInMs], ["error", "outbox", 100]);
 });

@@ -30,6 +30,7 @@ interface Metric {
   readonly unit: string;
   readonly sum?: { readonly dataPoints: readonly Point[] };
   readonly histogram?: { readonly dataPoints: readonly Point[] };
+  readonly gauge?: { readonly dataPoints: readonly Point[] };
 }
 
 const program = import.meta.resolve("./traced_program.ts");
@@ -120,7 +121,10 @@ Deno.test("the turn of a message is a span under the request that sent it", asyn
   const pointOf = (name: string): Point & { readonly unit: string } => {
     const metric = measured.findLast((candidate) => candidate.name === name);
     assert(metric !== undefined, `${name} did not arrive`);
-    return { unit: metric.unit, ...(metric.histogram ?? metric.sum)!.dataPoints[0]! };
+    return {
+      unit: metric.unit,
+      ...(metric.histogram ?? metric.sum ?? metric.gauge)!.dataPoints[0]!,
+    };
   };
 
   await t.step("durations are measured in seconds, in buckets that tell them apart", () => {
@@ -141,6 +145,16 @@ Deno.test("the turn of a message is a span under the request that sent it", asyn
     assert.deepEqual(valuesOf(pointOf("troupe.conflicts").attributes), {
       "troupe.actor.kind": "live_event",
     });
+  });
+
+  await t.step("what is in quarantine is known by kind, and why it came out", () => {
+    const of = { "troupe.actor.kind": "live_event", "troupe.supervised": "actor" };
+    const held = pointOf("troupe.quarantined");
+    assert.equal(Number(held.asInt ?? held.asDouble), 1, "as it was left");
+    assert.deepEqual(valuesOf(held.attributes), of);
+    assert.deepEqual(valuesOf(pointOf("troupe.quarantines").attributes), of);
+    const released = valuesOf(pointOf("troupe.releases").attributes);
+    assert.deepEqual(released, { ...of, "troupe.because": "operator" });
   });
 });
 

@@ -52,3 +52,6 @@ const endedAt = systemEnv.monotonic();
 const startedAt = endedAt - 20;
 observe({ type: "turn", address, messages, attempts: 2, startedAt, endedAt });
 observe({ type: "conflict", address });
+const subject = { is: "actor", address } as const;
+observe({ type: "quarantined", subject, error: new Error("boom"), forMs: 60_000, held: 2 });
+observe({ type: "released", subject, because: "operator", held: 1 });
