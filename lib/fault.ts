@@ -18,6 +18,8 @@ export class TransientFault extends Error {
   readonly outcome: FaultOutcome;
   /** How long a caller had better wait before it tries again. */
   readonly retryAfterMs: number;
+  /** Nothing was tried, and to try again before `retryAfterMs` is of no use: a breaker is open. */
+  readonly isRefusal: boolean;
 
   constructor(
     message: string,
@@ -25,11 +27,13 @@ export class TransientFault extends Error {
       readonly cause?: unknown;
       readonly outcome?: FaultOutcome;
       readonly retryAfterMs?: number;
+      readonly isRefusal?: boolean;
     } = {},
   ) {
     super(message, { cause: options.cause });
     this.outcome = options.outcome ?? "not-applied";
     this.retryAfterMs = options.retryAfterMs ?? 1_000;
+    this.isRefusal = options.isRefusal ?? false;
   }
 }
 

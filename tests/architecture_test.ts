@@ -5,7 +5,7 @@ import { dirname, join, relative } from "node:path";
 /** Each folder, and what it may import beyond its own: project folders and packages. */
 const allowed: Record<string, readonly string[]> = {
   "lib": ["zod"],
-  "lib/resilience": ["lib"],
+  "lib/resilience": ["lib", "cockatiel"],
   "lib/runtime": ["lib", "lib/resilience"],
   "lib/jobs": ["lib", "lib/resilience", "lib/runtime", "croner", "zod"],
   "lib/jobs/flow": ["lib/jobs", "lib/runtime", "zod"],
@@ -14,6 +14,7 @@ const allowed: Record<string, readonly string[]> = {
     "lib",
     "lib/jobs",
     "lib/jobs/flow",
+    "lib/resilience",
     "lib/runtime",
     "@electric-sql/pglite",
     "@electric-sql/pglite-prepopulatedfs",

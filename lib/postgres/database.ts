@@ -4,10 +4,12 @@
  * @module
  */
 import { Kysely, sql } from "kysely";
+import { type Env, systemEnv } from "../env.ts";
 import { TransientFault } from "../fault.ts";
+import { type Breakers, dropWhenLost, serverBreaker, writingBreaker } from "./breakers.ts";
 import { type Durability, readDurability, unsafeSettings } from "./durability.ts";
 import { EmbeddedDatabase, EngineEnded } from "./embedded.ts";
-import { PipeliningDialect } from "./pipelining_dialect.ts";
+import { PipeliningDialect, type PipeliningDialectOptions } from "./pipelining_dialect.ts";
 import { parseServerUrl, ServerEndpoint, type ServerUrl } from "./server.ts";
 import type { Endpoint, SessionOptions } from "./session.ts";
 import { SessionPool } from "./session_pool.ts";
@@ -37,6 +39,8 @@ export interface Limits {
   /** How long a query waits while transactions hold every connection. */
   readonly acquireTimeoutMs?: number;
   readonly connectTimeoutMs?: number;
+  /** For the probing of what is lost. */
+  readonly env?: Env;
 }
 
 export interface ServerOptions extends Limits {
@@ -68,15 +72,17 @@ export type DatabaseOptions = ServerOptions | EmbeddedOptions | MemoryOptions;
 export interface Database extends AsyncDisposable {
   /** For queries and transactions. */
   readonly db: Kysely<Tables>;
-  /** For the commits of the runtime alone. Embedded, it is the same as `db`. */
+  /** For the commits of the runtime alone. Embedded, it shares a session with `db`. */
   readonly committer: Kysely<Tables>;
-  /** For the relay of the outbox alone. Embedded, it is the same as `db`. */
+  /** For the relay of the outbox alone. Embedded, as above. */
   readonly relay: Kysely<Tables>;
-  /** For the queues of jobs alone. Embedded, it is the same as `db`. */
+  /** For the queues of jobs alone. Embedded, as above. */
   readonly jobs: Kysely<Tables>;
   /** One connection without the usual time limits, for migrations and long reads. */
   readonly maintenance: Kysely<Tables>;
   readonly durability: Durability;
+  /** All queries pass them. */
+  readonly breakers: Breakers;
 
   /** @throws {TransientFault} unless the database answers. */
   ping(): Promise<void>;
@@ -100,27 +106,49 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 }
 
 async function openServer(options: ServerOptions): Promise<Database> {
-  const server = serverUrl(options.url);
-  const endpoint = new ServerEndpoint(server.address);
+  const url = serverUrl(options.url);
+  const endpoint = new ServerEndpoint(url.address);
   await using opening = new AsyncDisposableStack();
-  const open = (sessionsMax: number, limits: Limits, parameters: Parameters = {}) => {
-    const session = sessionOptions(endpoint, server, { ...options, ...limits }, parameters);
-    return kysely(new SessionPool({ session, sessionsMax, loadMax: LOAD_MAX }), limits, opening);
+  const { env = systemEnv } = options;
+  const probing = sessionOptions(endpoint, url, options, {});
+  const server = opening.use(serverBreaker({ env, session: probing }));
+  const poolOf = (sessionsMax: number, limits: Limits, parameters: Parameters = {}) => {
+    const session = { ...sessionOptions(endpoint, url, limits, parameters), server };
+    return new SessionPool({ session, sessionsMax, loadMax: LOAD_MAX, server });
   };
-  const db = open(options.poolMax ?? POOL_MAX, options);
-  const committer = open(options.committersMax ?? COMMITTERS_MAX, options, commitPlanning);
-  const relay = open(1, options, relayPlanning);
-  const jobs = open(JOB_SESSIONS_MAX, options, jobPlanning);
-  const maintenance = open(1, unhurried);
-  const durability = await openingOf(server.name, readDurability(db, "server"));
+  const shared = poolOf(options.poolMax ?? POOL_MAX, options);
+  const commits = poolOf(options.committersMax ?? COMMITTERS_MAX, options, commitPlanning);
+  const relaying = poolOf(1, options, relayPlanning);
+  const working = poolOf(JOB_SESSIONS_MAX, options, jobPlanning);
+  dropWhenLost(server, [shared, commits, relaying, working]);
+  const writing = opening.use(writingBreaker(env, shared));
+  const open = (pool: SessionPool, limits: Limits = options) =>
+    kysely({ pool, writing }, limits, opening);
+  const openWriter = (pool: SessionPool) =>
+    kysely({ pool, writing, writesOnly: true }, options, opening);
+  const db = open(shared);
+  const committer = openWriter(commits);
+  const relay = openWriter(relaying);
+  const jobs = openWriter(working);
+  const slow = { ...options, ...unhurried };
+  const maintenance = open(poolOf(1, slow), slow);
+  const durability = await openingOf(url.name, readDurability(db, "server"));
   const unsafe = unsafeSettings(durability.settings);
   if (unsafe.length > 0 && !options.allowUnsafe) {
     throw new DatabaseUnusable(
-      `Cannot use the database at ${server.name}: with ${unsafe.join(", ")} it may lose ` +
+      `Cannot use the database at ${url.name}: with ${unsafe.join(", ")} it may lose ` +
         "what it has confirmed",
     );
   }
-  return database({ db, committer, relay, jobs, maintenance, durability }, opening.move());
+  return database({
+    db,
+    committer,
+    relay,
+    jobs,
+    maintenance,
+    durability,
+    breakers: { server, writing },
+  }, opening.move());
 }
 
 type Parameters = Readonly<Record<string, string>>;
@@ -150,16 +178,25 @@ const unhurried = {
 
 async function openEmbedded(options: EmbeddedOptions | MemoryOptions): Promise<Database> {
   await using opening = new AsyncDisposableStack();
+  const { env = systemEnv } = options;
   const embedded = opening.use(await openEngine(options));
-  const session = sessionOptions(embedded, embedded, options, {});
+  const probing = sessionOptions(embedded, embedded, options, {});
+  const revive = () => embedded.revive();
+  const server = opening.use(serverBreaker({ env, session: probing, revive }));
+  const session = { ...probing, server };
   // One engine runs one statement at a time, and knows of one session.
-  const pool = new SessionPool({ session, sessionsMax: 1, loadMax: LOAD_MAX });
+  const pool = new SessionPool({ session, sessionsMax: 1, loadMax: LOAD_MAX, server });
+  dropWhenLost(server, [pool]);
+  const writing = opening.use(writingBreaker(env, pool));
   const acquireTimeoutMs = options.acquireTimeoutMs ?? EMBEDDED_ACQUIRE_TIMEOUT_MS;
-  const db = kysely(pool, { ...options, acquireTimeoutMs }, opening);
-  const maintenance = kysely(pool, unhurried, opening);
+  const limits = { ...options, acquireTimeoutMs };
+  const db = kysely({ pool, writing }, limits, opening);
+  const writer = kysely({ pool, writing, writesOnly: true }, limits, opening);
+  const maintenance = kysely({ pool, writing }, unhurried, opening);
   const durability = await readDurability(db, "memory" in options ? "memory" : "embedded");
-  const same = { db, committer: db, relay: db, jobs: db };
-  return database({ ...same, maintenance, durability }, opening.move());
+  const writers = { committer: writer, relay: writer, jobs: writer };
+  const breakers = { server, writing };
+  return database({ db, ...writers, maintenance, durability, breakers }, opening.move());
 }
 
 async function openEngine(options: EmbeddedOptions | MemoryOptions): Promise<EmbeddedDatabase> {
@@ -217,12 +254,12 @@ function serverLimits({ statementTimeoutMs = STATEMENT_TIMEOUT_MS }: Limits): Pa
 }
 
 function kysely(
-  pool: SessionPool,
+  way: Pick<PipeliningDialectOptions, "pool" | "writing" | "writesOnly">,
   limits: Limits,
   resources: AsyncDisposableStack,
 ): Kysely<Tables> {
   const dialect = new PipeliningDialect({
-    pool,
+    ...way,
     limits: {
       queryTimeoutMs: limits.queryTimeoutMs ?? QUERY_TIMEOUT_MS,
       transactionTimeoutMs: limits.transactionTimeoutMs ?? TRANSACTION_TIMEOUT_MS,
@@ -233,7 +270,7 @@ function kysely(
 }
 
 function database(
-  parts: Pick<Database, "db" | "committer" | "relay" | "jobs" | "maintenance" | "durability">,
+  parts: Omit<Database, "ping" | typeof Symbol.asyncDispose>,
   resources: AsyncDisposableStack,
 ): Database {
   return {

@@ -26,23 +26,20 @@ export class EmbeddedDatabase implements Endpoint, Credentials, AsyncDisposable 
   readonly password = "";
   readonly database = "postgres";
   readonly ssl = false;
-  readonly #worker: Worker;
+  readonly #location: Location;
   readonly #resources: AsyncDisposableStack;
-  readonly #ready = Promise.withResolvers<void>();
-  readonly #closed = Promise.withResolvers<void>();
+  #worker: Worker | undefined;
+  #ready = Promise.withResolvers<void>();
+  #closed = Promise.withResolvers<void>();
   readonly #sockets = new Map<number, EmbeddedSocket>();
   #socketsOpened = 0;
-  #hasEnded = false;
+  /** Or has not started yet. */
+  #hasEnded = true;
+  #reviving: Promise<void> | undefined;
 
-  private constructor(resources: AsyncDisposableStack) {
+  private constructor(location: Location, resources: AsyncDisposableStack) {
+    this.#location = location;
     this.#resources = resources;
-    this.#worker = new Worker(new URL("./embedded_worker.ts", import.meta.url), { type: "module" });
-    this.#worker.onmessage = ({ data }: MessageEvent<EmbeddedReply>) => this.#receive(data);
-    this.#worker.onerror = (event) => {
-      // Otherwise the failure of the worker would be the failure of this thread.
-      event.preventDefault();
-      this.#end(event.message);
-    };
   }
 
   /**
@@ -52,10 +49,9 @@ export class EmbeddedDatabase implements Endpoint, Credentials, AsyncDisposable 
   static async open(location: Location): Promise<EmbeddedDatabase> {
     await using opening = new AsyncDisposableStack();
     if ("dataDir" in location) opening.use(await lockDataDirectory(location.dataDir));
-    const embedded = new EmbeddedDatabase(opening.move());
+    const embedded = new EmbeddedDatabase(location, opening.move());
     try {
-      embedded.#post({ do: "open", dataDir: "dataDir" in location ? location.dataDir : undefined });
-      await embedded.#ready.promise;
+      await embedded.#start();
     } catch (error) {
       await embedded.#terminate();
       throw error;
@@ -76,6 +72,20 @@ export class EmbeddedDatabase implements Endpoint, Credentials, AsyncDisposable 
     return socket;
   }
 
+  /**
+   * Starts the engine again if it has died: the files are as a crash has left them, which it can
+   * recover from. What was in memory is gone, and an empty database would be worse than none.
+   *
+   * @throws {EngineEnded} when that cannot be, or it does not start.
+   */
+  async revive(): Promise<void> {
+    if (!this.#hasEnded) return;
+    if (!("dataDir" in this.#location)) throw new EngineEnded("it was in memory only");
+    // Whoever gave up waiting for it has not stopped it.
+    this.#reviving ??= this.#start().finally(() => this.#reviving = undefined);
+    await this.#reviving;
+  }
+
   /** The engine cannot hear this: it does nothing else while it runs a statement. */
   async cancel(): Promise<void> {}
 
@@ -90,8 +100,27 @@ export class EmbeddedDatabase implements Endpoint, Credentials, AsyncDisposable 
     await this.#terminate();
   }
 
+  async #start(): Promise<void> {
+    // Two engines in one directory destroy it.
+    this.#worker?.terminate();
+    const worker = new Worker(new URL("./embedded_worker.ts", import.meta.url), { type: "module" });
+    worker.onmessage = ({ data }: MessageEvent<EmbeddedReply>) => this.#receive(data);
+    worker.onerror = (event) => {
+      // Otherwise the failure of the worker would be the failure of this thread.
+      event.preventDefault();
+      this.#end(event.message);
+    };
+    this.#worker = worker;
+    this.#ready = Promise.withResolvers();
+    this.#closed = Promise.withResolvers();
+    const dataDir = "dataDir" in this.#location ? this.#location.dataDir : undefined;
+    this.#post({ do: "open", dataDir });
+    await this.#ready.promise;
+    this.#hasEnded = false;
+  }
+
   #post(request: EmbeddedRequest, transfer: Transferable[] = []): void {
-    this.#worker.postMessage(request, transfer);
+    this.#worker!.postMessage(request, transfer);
   }
 
   #receive(reply: EmbeddedReply): void {
@@ -120,7 +149,7 @@ export class EmbeddedDatabase implements Endpoint, Credentials, AsyncDisposable 
 
   async #terminate(): Promise<void> {
     this.#hasEnded = true;
-    this.#worker.terminate();
+    this.#worker?.terminate();
     await this.#resources.disposeAsync();
   }
 }

@@ -23,6 +23,8 @@ import {
   sql,
   type TransactionSettings,
 } from "kysely";
+import type { Dependency } from "../resilience/dependency.ts";
+import { isUnwritable } from "./breakers.ts";
 import type { Stage } from "./faults.ts";
 import type { Rows, Session } from "./session.ts";
 import type { SessionPool } from "./session_pool.ts";
@@ -41,6 +43,10 @@ export interface TimeLimits {
 export interface PipeliningDialectOptions {
   readonly pool: SessionPool;
   readonly limits: TimeLimits;
+  /** Hears that nothing can be written, and refuses transactions while that is so. */
+  readonly writing: Pick<Dependency, "refusal" | "failed">;
+  /** All that comes this way writes, and is refused as well. */
+  readonly writesOnly?: boolean;
 }
 
 export class PipeliningDialect implements Dialect {
@@ -109,6 +115,7 @@ class PipeliningDriver implements Driver {
   ): Promise<void> {
     const modes = [isolationLevel && `isolation level ${isolationLevel}`, accessMode];
     const settings = modes.filter((mode) => mode !== undefined).join(", ");
+    if (accessMode !== "read only") connection.refuseUnwritable();
     await connection.begin(`begin ${settings}`);
   }
 
@@ -146,20 +153,30 @@ class PipeliningDriver implements Driver {
 class PooledConnection implements DatabaseConnection {
   readonly #pool: SessionPool;
   readonly #limits: TimeLimits;
+  readonly #writing: PipeliningDialectOptions["writing"];
+  readonly #writesOnly: boolean;
   #session: Session | undefined;
   #timeLimit: ReturnType<typeof setTimeout> | undefined;
 
-  constructor({ pool, limits }: PipeliningDialectOptions) {
+  constructor({ pool, limits, writing, writesOnly = false }: PipeliningDialectOptions) {
     this.#pool = pool;
     this.#limits = limits;
+    this.#writing = writing;
+    this.#writesOnly = writesOnly;
   }
 
   async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
     const { acquireTimeoutMs, queryTimeoutMs: timeoutMs } = this.#limits;
+    if (this.#writesOnly) this.refuseUnwritable();
     const session = this.#session ?? this.#pool.shared() ??
       await this.#pool.sharedWithin(acquireTimeoutMs);
     const stage: Stage = this.#timeLimit === undefined ? "committing" : "uncommitted";
-    return toQueryResult(await session.run(sql, parameters, { stage, timeoutMs }));
+    return toQueryResult(await this.#run(session, sql, parameters, { stage, timeoutMs }));
+  }
+
+  refuseUnwritable(): void {
+    const refusal = this.#writing.refusal();
+    if (refusal !== undefined) throw refusal;
   }
 
   // deno-lint-ignore require-yield -- declared to be a generator
@@ -205,7 +222,16 @@ class PooledConnection implements DatabaseConnection {
   /** Sends a statement about the transaction that this connection is in. */
   async control(statement: string, stage: Stage): Promise<Rows> {
     const { queryTimeoutMs: timeoutMs } = this.#limits;
-    return await this.#session!.run(statement, [], { stage, timeoutMs });
+    return await this.#run(this.#session!, statement, [], { stage, timeoutMs });
+  }
+
+  async #run(session: Session, ...statement: Parameters<Session["run"]>): Promise<Rows> {
+    try {
+      return await session.run(...statement);
+    } catch (fault) {
+      if (isUnwritable(fault)) this.#writing.failed(fault);
+      throw fault;
+    }
   }
 
   release(): void {

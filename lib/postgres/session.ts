@@ -9,6 +9,7 @@
 import type { Duplex } from "node:stream";
 import postgres from "postgres";
 import { TransientFault } from "../fault.ts";
+import type { Dependency } from "../resilience/dependency.ts";
 import { type Stage, toFault } from "./faults.ts";
 import { parsers, toParameter } from "./values.ts";
 
@@ -39,6 +40,11 @@ export interface SessionOptions {
   /** False behind a pooler that deals out connections by transaction. */
   readonly usesPreparedStatements: boolean;
   readonly connectTimeoutMs: number;
+  /**
+   * Hears of every answer; and, once for a session, that none could be had: it was never opened, or
+   * has fallen silent. A session that is cut says nothing of the server.
+   */
+  readonly server?: Pick<Dependency, "succeeded" | "failed">;
 }
 
 /** The rows of a result, and what Postgres says it did. */
@@ -70,6 +76,9 @@ export class Session {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAt = Infinity;
   #finished: Promise<void> | undefined;
+  #hasAnswered = false;
+  /** Why it could not be opened, as far as the driver has said. */
+  #refusal: unknown;
 
   /** `onEnd` is called once, when the session can take no more statements. */
   constructor(options: SessionOptions, onEnd: (session: Session) => void) {
@@ -116,13 +125,22 @@ export class Session {
       if (deadline < this.#timerAt) this.#watch(deadline);
       query.then((rows) => {
         this.#inFlight.delete(sent);
+        this.#answered();
         if (sent.isInDoubt) reject(notReplicated());
         else resolve(rows as unknown as Rows);
       }, (error) => {
         this.#inFlight.delete(sent);
-        reject(toFault(error, stageOf(sent)));
+        const fault = toFault(error, stageOf(sent));
+        if (isAnswer(error, sent)) this.#answered();
+        else this.#refusal = fault;
+        reject(fault);
       });
     });
+  }
+
+  #answered(): void {
+    this.#hasAnswered = true;
+    this.#options.server?.succeeded();
   }
 
   /** Stops what is running. Whoever uses this has the session to itself. */
@@ -136,26 +154,33 @@ export class Session {
   /** Ends the session at once. What was sent and not answered may or may not have happened. */
   drop(reason: string): void {
     if (this.hasEnded) return;
-    this.#end(0);
+    this.#end(0, { isWanted: true });
     this.#giveUp(reason);
   }
 
   /** Takes nothing more, waits for what is in flight, then disconnects; never hangs. */
   async close(timeoutMs: number): Promise<void> {
-    if (!this.hasEnded) this.#end(timeoutMs);
+    if (!this.hasEnded) this.#end(timeoutMs, { isWanted: true });
     await this.#finished;
   }
 
-  #end(timeoutMs: number): void {
-    this.#finished = this.#disconnect(timeoutMs);
+  #end(timeoutMs: number, end: { readonly isWanted: boolean }): void {
+    this.#finished = this.#disconnect(timeoutMs, end);
     this.#onEnd(this);
   }
 
-  async #disconnect(timeoutMs: number): Promise<void> {
+  async #disconnect(
+    timeoutMs: number,
+    { isWanted }: { readonly isWanted: boolean },
+  ): Promise<void> {
     if (timeoutMs === 0) this.#socket?.destroy();
     await this.#sql.end({ timeout: timeoutMs / 1_000 });
     // The driver forgets about statements that it had not sent yet.
     this.#giveUp("it was lost");
+    if (!isWanted && !this.#hasAnswered) {
+      const error = this.#refusal ?? new SessionEnded("it was never open");
+      this.#options.server?.failed(error, performance.now() - this.openedAt);
+    }
     clearTimeout(this.#timer);
     const socket = this.#socket;
     if (socket === undefined || socket.closed) return;
@@ -184,8 +209,10 @@ export class Session {
       if (earliest === undefined || sent.deadline < earliest.deadline) earliest = sent;
     }
     if (earliest === undefined) return;
-    if (earliest.deadline > performance.now()) this.#watch(earliest.deadline);
-    else this.drop(`no answer within ${earliest.timeoutMs} ms`);
+    if (earliest.deadline > performance.now()) return this.#watch(earliest.deadline);
+    const reason = `no answer within ${earliest.timeoutMs} ms`;
+    this.#options.server?.failed(new SessionEnded(reason), earliest.timeoutMs);
+    this.drop(reason);
   }
 
   // Everything is said explicitly, so that no PG… variable of the environment changes it.
@@ -216,19 +243,24 @@ export class Session {
       keep_alive: 0,
       backoff: false,
       debug: false,
-      onclose: () => this.hasEnded || this.#end(0),
+      onclose: () => this.hasEnded || this.#end(0, { isWanted: false }),
       onnotice: (notice: postgres.Notice) => this.#hear(notice),
     } as unknown as postgres.Options<Record<string, postgres.PostgresType>>;
   }
 
   #connectOnce(): Duplex {
     if (this.#socket === undefined && !this.hasEnded) {
-      this.#socket = this.#options.endpoint.connect();
-      return this.#socket;
+      try {
+        return this.#socket = this.#options.endpoint.connect();
+      } catch (error) {
+        // The driver would keep what is asked of it next, and never connect again.
+        this.#end(0, { isWanted: false });
+        throw error;
+      }
     }
     // A connection that is lost before it is ready is lost without `onclose`: the driver just
     // connects anew.
-    if (!this.hasEnded) this.#end(0);
+    if (!this.hasEnded) this.#end(0, { isWanted: false });
     throw new SessionEnded("it was lost");
   }
 
@@ -246,6 +278,11 @@ class SessionEnded extends Error {
   constructor(why: string) {
     super(`The connection has ended: ${why}`);
   }
+}
+
+/** Whether the server itself has said no to a statement, and goes on. */
+function isAnswer(error: { readonly severity?: string }, { query }: InFlight): boolean {
+  return query.state !== null && error.severity === "ERROR";
 }
 
 function stageOf({ query, stage }: InFlight): Stage {

@@ -4,6 +4,7 @@
  * @module
  */
 import { TransientFault } from "../fault.ts";
+import type { Dependency } from "../resilience/dependency.ts";
 import { Session, type SessionOptions } from "./session.ts";
 
 /** An older session is replaced when it is idle: backends grow, and addresses change. */
@@ -14,6 +15,8 @@ export interface SessionPoolOptions {
   readonly sessionsMax: number;
   /** Statements that may be in flight on one session before others are turned away. */
   readonly loadMax: number;
+  /** Refuses for all of them while it does not answer. */
+  readonly server: Pick<Dependency, "refusal">;
 }
 
 interface Waiter {
@@ -36,9 +39,11 @@ export class SessionPool {
    * The session for one more statement at once: an idle one, else a new one, else the one with
    * the least in flight. Undefined while transactions hold them all.
    *
-   * @throws {TransientFault} when too much is in flight already.
+   * @throws {TransientFault} when too much is in flight already, or the server does not answer.
    */
   shared(): Session | undefined {
+    const refusal = this.#options.server.refusal();
+    if (refusal !== undefined) throw refusal;
     const least = this.#leastLoaded();
     if (least?.load === 0) return least;
     const session = this.#opened() ?? least;
@@ -70,6 +75,12 @@ export class SessionPool {
   release(session: Session): void {
     if (!this.#reserved.delete(session)) return;
     this.#free.add(session);
+    this.#serveWaiters();
+  }
+
+  /** Gives up what is in flight, and whoever waits for a session. */
+  drop(reason: string): void {
+    for (const session of [...this.#free, ...this.#reserved]) session.drop(reason);
     this.#serveWaiters();
   }
 

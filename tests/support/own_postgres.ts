@@ -44,8 +44,17 @@ export class OwnPostgres implements AsyncDisposable {
 
   /** Resolves once it answers again. */
   async restart(mode: StopMode, downMs: number): Promise<void> {
-    await run("stop", this.#directory, mode);
+    await this.stop(mode);
     await systemEnv.sleep(downMs);
+    await this.resume();
+  }
+
+  async stop(mode: StopMode): Promise<void> {
+    await run("stop", this.#directory, mode);
+  }
+
+  /** Resolves once it answers. */
+  async resume(): Promise<void> {
     await this.#start();
   }
 
