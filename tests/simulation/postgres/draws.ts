@@ -1,4 +1,10 @@
-/** Chance that follows from what is drawn for, not from what was drawn before: leaving something out changes nothing else. */
+/**
+ * Chance that follows from what is drawn for, not from what was drawn before: to leave something out
+ * changes nothing else.
+ *
+ * @module
+ */
+import type { CommitMishap, StatementError } from "./fault_plan.ts";
 
 /** FNV-1a, 32 bits. */
 export function hashOf(text: string, seed = 0): number {
@@ -11,10 +17,13 @@ export function hashOf(text: string, seed = 0): number {
 
 /** Mulberry32. */
 export class Draws {
+  /** What strikes in any case. */
+  readonly strike: StatementError | CommitMishap | undefined;
   #state: number;
 
-  constructor(seed: number) {
+  constructor(seed: number, strike?: StatementError | CommitMishap) {
     this.#state = seed | 0;
+    this.strike = strike;
   }
 
   /** Uniform in [0, 1). */

@@ -17,6 +17,10 @@ export const statementErrors = {
 } as const;
 export type StatementError = keyof typeof statementErrors;
 
+export function isStatementError(name: string | undefined): name is StatementError {
+  return name !== undefined && name in statementErrors;
+}
+
 export const commitMishaps = [
   /** An error says so, and nothing is there. */
   "failed commit",
@@ -32,6 +36,10 @@ export const commitMishaps = [
   "panic, rolled back",
 ] as const;
 export type CommitMishap = typeof commitMishaps[number];
+
+export function isCommitMishap(name: string | undefined): name is CommitMishap {
+  return commitMishaps.includes(name as CommitMishap);
+}
 
 /** Milliseconds at least and at most; drawn anew each time. */
 export type Span = readonly [least: number, most: number];

@@ -4,6 +4,7 @@
  * @module
  */
 import { DatabaseError } from "./database_error.ts";
+import type { Draws } from "./draws.ts";
 import type { ServerTime } from "./server.ts";
 import type { Transaction } from "./transaction.ts";
 
@@ -17,19 +18,24 @@ interface Waiter {
   readonly fail: (error: unknown) => void;
 }
 
+/** Postgres wakes whoever waits first; another may be quicker. */
+const BARGING_SHARE = 0.25;
+
 interface Lock {
   holder: Transaction;
-  /** Served in their order. */
+  /** Served in their order, mostly. */
   readonly waiters: Waiter[];
 }
 
 export class Locks {
   readonly #time: ServerTime;
+  readonly #draws: Draws;
   readonly #locks = new Map<string, Lock>();
   readonly #waiters = new Map<Transaction, Waiter>();
 
-  constructor(time: ServerTime) {
+  constructor(time: ServerTime, draws: Draws) {
     this.#time = time;
+    this.#draws = draws;
   }
 
   /** Without waiting; false if another has it. */
@@ -70,7 +76,7 @@ export class Locks {
     if (waiting !== undefined) this.#giveUp(waiting, why);
     for (const key of transaction.locks) {
       const lock = this.#locks.get(key)!;
-      const next = lock.waiters.shift();
+      const next = this.#nextOf(lock);
       if (next === undefined) {
         this.#locks.delete(key);
         continue;
@@ -81,6 +87,11 @@ export class Locks {
       next.grant();
     }
     transaction.locks.length = 0;
+  }
+
+  #nextOf({ waiters }: Lock): Waiter | undefined {
+    if (waiters.length < 2 || this.#draws.next() >= BARGING_SHARE) return waiters.shift();
+    return waiters.splice(Math.floor(this.#draws.next() * waiters.length), 1)[0];
   }
 
   #giveUp(waiter: Waiter, why: unknown): void {

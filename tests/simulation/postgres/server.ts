@@ -14,7 +14,15 @@ import { Statements } from "../../../lib/memory/statements.ts";
 import { Client, type ClientOptions } from "./client.ts";
 import { DatabaseError } from "./database_error.ts";
 import { Draws, hashOf } from "./draws.ts";
-import { type FaultPlan, noFaults, type Occurrence, type Pace, usualPace } from "./fault_plan.ts";
+import {
+  type CommitMishap,
+  type FaultPlan,
+  noFaults,
+  type Occurrence,
+  type Pace,
+  type StatementError,
+  usualPace,
+} from "./fault_plan.ts";
 import { Locks } from "./locks.ts";
 import { emptyServerTables, type ServerTables, setTables } from "./server_tables.ts";
 import type { Session } from "./session.ts";
@@ -44,6 +52,15 @@ export interface ServerOptions {
   readonly pace?: Pace;
   /** Of so many commits a failover can lose the last ones. Each costs a copy of all tables. */
   readonly commitsKept?: number;
+  /**
+   * What befalls the `nth` statement of that name by that client, from 1: for faults that are to strike
+   * at one place. Statements that strike a commit do so only if they write something.
+   */
+  readonly strike?: (
+    client: string,
+    statement: string,
+    nth: number,
+  ) => StatementError | CommitMishap | undefined;
   /** Called in the moment in which something has become visible. */
   readonly onCommit?: (landed: Landed) => void;
 }
@@ -76,7 +93,7 @@ export class SimulatedPostgres {
     this.time = options.time;
     this.pace = options.pace ?? usualPace;
     this.faults = options.faults ?? noFaults;
-    this.locks = new Locks(options.time);
+    this.locks = new Locks(options.time, new Draws(hashOf("locks", options.seed)));
   }
 
   /** Whoever has this has the ports; one for each incarnation of a node. */
@@ -97,6 +114,7 @@ export class SimulatedPostgres {
     this.occurred.set(occurrence, (this.occurred.get(occurrence) ?? 0) + 1);
   }
 
+  /** The chance of the next statement of that name, and what is planned for it. */
   drawsFor(client: string, statement: string): Draws {
     const name = `${client} ${statement}`;
     let count = this.#counts.get(name);
@@ -104,7 +122,10 @@ export class SimulatedPostgres {
       count = { seed: hashOf(name, this.#options.seed), count: 0 };
       this.#counts.set(name, count);
     }
-    return new Draws(count.seed + Math.imul(++count.count, 0x9e3779b1));
+    return new Draws(
+      count.seed + Math.imul(++count.count, 0x9e3779b1),
+      this.#options.strike?.(client, statement, count.count),
+    );
   }
 
   begin(client: string): Transaction {

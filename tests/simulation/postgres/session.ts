@@ -10,7 +10,13 @@ import { type Stage, toFault } from "../../../lib/postgres/faults.ts";
 import type { Client } from "./client.ts";
 import { DatabaseError } from "./database_error.ts";
 import type { Draws } from "./draws.ts";
-import { type CommitMishap, type Span, statementErrors } from "./fault_plan.ts";
+import {
+  type CommitMishap,
+  isCommitMishap,
+  isStatementError,
+  type Span,
+  statementErrors,
+} from "./fault_plan.ts";
 import type { SimulatedPostgres } from "./server.ts";
 import { type Transaction, TransactionOver } from "./transaction.ts";
 
@@ -218,7 +224,8 @@ export class Session {
   /** @throws {DatabaseError} where the plan has something against the statement. */
   #meddle({ draws, statement }: Exchange): void {
     const { errors, refused } = this.#server.faults;
-    const error = draws.among(errors);
+    const chance = draws.among(errors);
+    const error = isStatementError(draws.strike) ? draws.strike : chance;
     if (error !== undefined) {
       this.#server.note(error);
       const severity = error === "terminated" ? "FATAL" : "ERROR";
@@ -233,7 +240,8 @@ export class Session {
   /** Resolves once it is there. */
   async #commit({ draws, statement }: Exchange, transaction: Transaction): Promise<void> {
     const { pace, faults, time } = this.#server;
-    const mishap = draws.among<CommitMishap>(faults.commits);
+    const chance = draws.among(faults.commits);
+    const mishap = isCommitMishap(draws.strike) ? draws.strike : chance;
     const flush = this.#wait(pace.commitMs, draws);
     if (flush !== undefined) await flush;
     if (transaction.isOver) throw new TransactionOver();
