@@ -23,7 +23,6 @@ export class Client {
   readonly #operations: readonly Operation[];
   /** The newest version that it has seen of each actor. */
   readonly #seen = new Map<string, number>();
-  #requests = 0;
 
   constructor(world: World, place: Place, operations: readonly Operation[]) {
     this.#world = world;
@@ -34,7 +33,8 @@ export class Client {
   /** Never rejects; ends once all is answered, or given up. */
   async work(): Promise<void> {
     for (const operation of this.#operations) {
-      await this.#world.scheduler.pause(this.#life, "rests", operation.afterMs);
+      const label = `rests before ${operation.id}`;
+      await this.#world.scheduler.pause(this.#life, label, operation.afterMs);
       await this.#perform(operation);
     }
   }
@@ -75,7 +75,8 @@ export class Client {
     const ending = await network.request({
       from: this.#life,
       to: hosts[node]!,
-      nth: ++this.#requests,
+      operation: operation.id,
+      nth: attempts.length,
       timeoutMs: TIMEOUT_MS,
       mayDouble: isRepeatable(operation),
       serve: (node) => {

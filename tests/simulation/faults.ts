@@ -38,8 +38,8 @@ export class Faults {
     return fault.how;
   }
 
-  packet(client: number, nth: number): PacketFault | undefined {
-    const fault = this.#at(`packet ${client}`, nth);
+  packet(operation: number, nth: number): PacketFault | undefined {
+    const fault = this.#at(`packet ${operation}`, nth);
     if (fault?.is !== "packet") return undefined;
     this.#onFired(fault.how);
     return fault.how;
@@ -68,7 +68,7 @@ function pointOf(fault: Fault): { readonly text: string; readonly nth: number } 
       return { text: `statement ${node} ${call}`, nth };
     }
     case "packet":
-      return { text: `packet ${fault.client}`, nth: fault.nth };
+      return { text: `packet ${fault.operation}`, nth: fault.nth };
     case "bell":
       return { text: "bell", nth: fault.nth };
     default:

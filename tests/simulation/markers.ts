@@ -26,6 +26,7 @@ export const faultKinds: readonly string[] = [
 /** What happens in the runtime. */
 export const situations = [
   "conflict",
+  "exclusive turn",
   "statement repeated",
   "turn of several messages",
   "reply remembered",
@@ -111,7 +112,7 @@ export class Markers {
     this.sometimes("refusal");
   }
 
-  add({ counts }: Pick<Markers, "counts">): void {
+  add({ counts }: { readonly counts: ReadonlyMap<string, number> }): void {
     for (const [kind, count] of counts) {
       this.counts.set(kind, (this.counts.get(kind) ?? 0) + count);
     }

@@ -6,12 +6,13 @@
 import type { Ending } from "./history.ts";
 import type { Node } from "./node.ts";
 import type { Life, Place } from "./scheduler.ts";
-import { FIRST_CLIENT, type Host, type World } from "./world.ts";
+import type { Host, World } from "./world.ts";
 
 export interface Request {
   readonly from: Life;
   readonly to: Host;
-  /** The how manieth request of its client, from 1. */
+  readonly operation: number;
+  /** The how manieth attempt at the operation, from 1. */
   readonly nth: number;
   /** Done where it arrives, once for each time that it does. */
   readonly serve: (node: Node) => Promise<Ending>;
@@ -50,15 +51,16 @@ export class Network {
   }
 
   /** Resolves with what the client comes to know, at the latest after `timeoutMs`. */
-  request({ from, to, nth, serve, timeoutMs, mayDouble }: Request): Promise<Ending> {
-    const { scheduler, faults } = this.#world;
-    const how = faults.packet(from.place.index - FIRST_CLIENT, nth);
+  request({ from, to, operation, nth, serve, timeoutMs, mayDouble }: Request): Promise<Ending> {
+    const { scheduler, faults, plan } = this.#world;
+    const how = faults.packet(operation, nth);
+    const wayMs = () => plan.networkMs * scheduler.chance(from.place, `way of ${operation}`);
     return new Promise((resolve) => {
       const timeout = scheduler.after(from, "gives up", timeoutMs, () => {
         resolve({ is: "fault", outcome: "unknown", why: "silence" });
       });
       const hear = (ending: Ending, extraMs = 0) => {
-        const ms = this.#wayMs(from.place) + extraMs;
+        const ms = wayMs() + extraMs;
         scheduler.after(from, "hears", ms, () => {
           if (this.#isParted(to.place) && ending.is !== "fault") return;
           timeout.go = undefined;
@@ -66,7 +68,7 @@ export class Network {
         });
       };
       const arrive = (label: string, extraMs: number) => {
-        const ms = this.#wayMs(from.place) + extraMs;
+        const ms = wayMs() + extraMs;
         scheduler.after(this.#life, label, ms, () => {
           if (this.#isParted(to.place)) return;
           const lateMs = how === "reply-late" ? LATE_MS : 0;
@@ -99,10 +101,5 @@ export class Network {
 
   #isParted(node: Place): boolean {
     return this.#world.scheduler.now < (this.#partedUntil.get(node.index) ?? 0);
-  }
-
-  #wayMs(place: Place): number {
-    const { scheduler, plan } = this.#world;
-    return plan.networkMs * scheduler.chance(place, "network");
   }
 }

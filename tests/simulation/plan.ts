@@ -99,10 +99,10 @@ export type Fault =
   | { readonly is: "statement"; readonly at: CallPoint; readonly how: StatementFault }
   /** The `nth` time that the outside is told something. */
   | { readonly is: "bell"; readonly nth: number; readonly how: "refused" | "unheard" }
+  /** Of the `nth` attempt at an operation, from 1. */
   | {
     readonly is: "packet";
-    readonly client: number;
-    /** The how manieth request of the client. */
+    readonly operation: number;
     readonly nth: number;
     readonly how: PacketFault;
   };

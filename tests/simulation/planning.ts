@@ -45,6 +45,8 @@ const turns: Readonly<Record<string, number>> = { sleep: 200, soon: 200 };
 
 const OPEN_WITH = 100;
 const SECOND_MS = 1_000;
+/** Of the operations behind those that begin everything. */
+const FIRST_ID = 100;
 
 export function planOf(seed: number, size: PlanSize = usualSize): Plan {
   const dice = new Dice(seed);
@@ -58,14 +60,14 @@ export function planOf(seed: number, size: PlanSize = usualSize): Plan {
     nodes: Array.from({ length: size.nodes }, () => nodePlan(dice)),
     clients,
     operations,
-    faults: faultsOf(dice, { clients, lengthMs, ...size }),
+    faults: faultsOf(dice, { lengthMs, ...size }),
     limits: {
       snapshotEvery: dice.from(3, 40),
       residentMax: dice.happens(0.3) ? dice.from(1, 6) : 1_000,
       idleMs: dice.happens(0.3) ? 2 * SECOND_MS : 600 * SECOND_MS,
       turnMax: dice.happens(0.2) ? dice.from(1, 4) : 1_000,
-      giveUpMs: dice.from(1, 5) * SECOND_MS,
-      leaseMs: dice.from(2, 8) * SECOND_MS,
+      giveUpMs: dice.from(1, 8) * SECOND_MS,
+      leaseMs: dice.from(1, 8) * SECOND_MS,
     },
     databaseMs: dice.from(1, 20),
     networkMs: dice.from(1, 40),
@@ -126,7 +128,7 @@ class Workload {
     const keyed = dice.from(5, 10) / 10;
     this.operations = [...this.#beginnings(clients)].concat(
       Array.from({ length: operations }, (_, index) => {
-        const id = index + 100;
+        const id = FIRST_ID + index;
         const act = this.#act(id);
         const key = act.is === "read" || !dice.happens(keyed) ? undefined : `key-${id}`;
         const isReused = key !== undefined && keys.length > 0 && dice.happens(0.02);
@@ -255,13 +257,12 @@ function seatPlan(dice: Dice): SeatPlan {
 
 interface Stage {
   readonly nodes: number;
-  readonly clients: number;
   readonly operations: number;
   readonly lengthMs: number;
 }
 
 function faultsOf(dice: Dice, stage: Stage): Fault[] {
-  const { nodes, clients, operations, lengthMs } = stage;
+  const { nodes, operations, lengthMs } = stage;
   const node = () => dice.from(0, nodes - 1);
   const atMs = () => dice.from(0, lengthMs);
   const ms = (most: number) => dice.from(10, most);
@@ -288,8 +289,8 @@ function faultsOf(dice: Dice, stage: Stage): Fault[] {
     ),
     ...packetFaults.flatMap((how) =>
       some(dice, 6, (): Fault => {
-        const nth = dice.from(1, Math.ceil(operations / clients));
-        return { is: "packet", client: dice.from(0, clients - 1), nth, how };
+        const operation = FIRST_ID + dice.from(0, operations - 1);
+        return { is: "packet", operation, nth: dice.happens(0.8) ? 1 : 2, how };
       })
     ),
     ...some(dice, 6, (): Fault => {

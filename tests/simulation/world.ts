@@ -47,7 +47,7 @@ const BELL_MS = 20;
 /** A node that was ended at a point of its own choice is back after this. */
 const DOWN_MS = 500;
 /** Places are numbered: nodes, the database, the world, then the clients. */
-export const FIRST_CLIENT = 100;
+const FIRST_CLIENT = 100;
 
 export class World {
   readonly plan: Plan;
@@ -80,7 +80,10 @@ export class World {
       place: new Place(places.length, "database"),
       now: () => AT + scheduler.now,
       wayMs: plan.databaseMs,
-      faultOf: (node, call, nth) => faults.statement(node, call, nth),
+      faultOf: (node, call, nth) => {
+        if (call === "commitExclusively") this.markers.sometimes("exclusive turn");
+        return faults.statement(node, call, nth);
+      },
       onCommit: (commit, transaction) => this.#committed(commit, transaction),
     });
     this.network = new Network(this, this.#life);
