@@ -1,211 +1,175 @@
 /**
- * The database of a run, reached over connections that fail as the plan says.
+ * The database of a run: what the nodes reach over connections that fail, and what the world sees of
+ * it without any.
  *
  * @module
  */
-import { TransientFault } from "../../lib/fault.ts";
 import type { JobQueue } from "../../lib/jobs/job_queue.ts";
-import { MemoryStore } from "../../lib/memory/store.ts";
-import type { Outbox } from "../../lib/runtime/outbox.ts";
-import {
-  type Advance,
-  type Projection,
-  type ProjectionStore,
-  wantedBy,
-} from "../../lib/runtime/projector.ts";
-import {
-  type Commit,
-  type CommitOutcome,
-  type FeedCursor,
-  type FeedEvent,
-  feedStart,
-  isWriting,
-  type Store,
-} from "../../lib/runtime/store.ts";
+import { addressText } from "../../lib/runtime/envelope.ts";
+import type { DeadLetter, Outbox } from "../../lib/runtime/outbox.ts";
+import type { Projection, ProjectionStore } from "../../lib/runtime/projector.ts";
+import type { Commit, FeedEvent, Store, StoredEvent } from "../../lib/runtime/store.ts";
+import { AT } from "../support/given.ts";
+import type { Committed } from "./history.ts";
 import type { Incarnation } from "./incarnation.ts";
-import type { StatementFault } from "./plan.ts";
+import { type FaultPlan, noFaults, type Pace } from "./postgres/fault_plan.ts";
+import type { ReadModel } from "./postgres/projection_store.ts";
+import { type Landed, type ServerOptions, SimulatedPostgres } from "./postgres/server.ts";
 import { Life, type Place, type Scheduler } from "./scheduler.ts";
-
-/** What a consumer of the feed made of its events, in their order. */
-export type Effects = FeedEvent[];
 
 /** All that a node needs of a database. */
 export interface Ports {
   readonly store: Store;
   readonly outbox: Outbox;
   readonly jobs: JobQueue;
-  readonly projections: ProjectionStore<Effects>;
+  readonly projections: ProjectionStore<ReadModel>;
+}
+
+/** The ports of one life of a node. */
+export interface Connected {
+  readonly ports: Ports;
+  /** All its connections are reset. */
+  cut(): void;
+  /** For so long nothing gets through, and nobody is told. */
+  blackHole(ms: number): void;
+  /** The node has ended. */
+  vanish(): void;
 }
 
 export interface DatabaseOptions {
   readonly scheduler: Scheduler;
   readonly place: Place;
-  readonly now: () => number;
-  /** The longest way to it, or back. */
-  readonly wayMs: number;
-  /** How the `nth` call of that name by that node fails. */
-  readonly faultOf: (node: Place, call: string, nth: number) => StatementFault | undefined;
-  readonly onCommit: (commit: Commit, transaction: string) => void;
+  readonly seed: number;
+  readonly faults: FaultPlan;
+  readonly pace: Pace;
+  /** What befalls the `nth` statement of that name by that node. */
+  readonly strike: NonNullable<ServerOptions["strike"]>;
+  readonly onCommit: (committed: Omit<Committed, "tick">) => void;
 }
 
-/** After so long a node takes a silent connection for lost. */
-const SILENCE_MS = 1_500;
-/** By so much a late statement is later than that. */
-const LATE_MS = 1_000;
-const SLOW_MS = 300;
+/** What a consumer of the feed made of its events, in their order. */
+export type Effects = readonly FeedEvent[];
 
 export class SimulatedDatabase {
-  /** Effects of each consumer. */
-  readonly effects = new Map<string, Effects>();
-  readonly #options: DatabaseOptions;
-  readonly #life: Life;
-  readonly #store: MemoryStore;
-  readonly #checkpoints = new Map<string, { cursor: FeedCursor; through: string }>();
-  readonly #cutUntil = new Map<number, number>();
-  #downUntil = 0;
+  readonly #server: SimulatedPostgres;
+  readonly #onCommit: DatabaseOptions["onCommit"];
 
-  constructor(options: DatabaseOptions) {
-    this.#options = options;
-    this.#life = new Life(options.place);
-    this.#store = new MemoryStore({ now: options.now });
-  }
-
-  /** What is in it, without a connection. */
-  get truth(): MemoryStore {
-    return this.#store;
-  }
-
-  /** Whether every consumer has come to the end of the feed. */
-  async isFollowed(consumers: readonly Projection<Effects>[]): Promise<boolean> {
-    for (const { name, ...wanted } of consumers) {
-      const after = this.#checkpoints.get(name)?.cursor ?? feedStart;
-      const { events } = await this.#store.readFeed({ after, limit: 1, ...wantedBy(wanted) });
-      if (events.length > 0) return false;
-    }
-    return true;
-  }
-
-  /** Jobs that have not ended. */
-  async openJobs(queue: string): Promise<number> {
-    const jobs = await this.#store.outbox.jobs.list({ queue, limit: Infinity });
-    const ended = ["completed", "failed", "cancelled"];
-    return jobs.filter(({ status }) => !ended.includes(status)).length;
-  }
-
-  /** All connections end, and it takes no others for a while. */
-  restart(ms: number): void {
-    this.#downUntil = this.#options.scheduler.now + ms;
-  }
-
-  /** The connections of that node end, and it gets no others for a while. */
-  cut(node: Place, ms: number): void {
-    this.#cutUntil.set(node.index, this.#options.scheduler.now + ms);
-  }
-
-  connect(node: Incarnation): Ports {
-    const over = <Port extends object>(port: Port) =>
-      carried(port, (call, run) => this.#call(node, call, run));
-    const { outbox } = this.#store;
-    return {
-      store: over(this.#reported(node)),
-      outbox: over(outbox),
-      jobs: over(outbox.jobs),
-      projections: over({
-        advance: (projection: Projection<Effects>, limit: number) =>
-          this.#advance(node, projection, limit),
-        through: (name: string) => Promise.resolve(this.#checkpoints.get(name)?.through ?? "0"),
-      }),
-    };
-  }
-
-  #call<T>(node: Incarnation, call: string, run: () => Promise<T>): Promise<T> {
-    const { scheduler, wayMs, faultOf } = this.#options;
-    const { place } = node;
-    let fault = faultOf(place, call, place.count(call));
-    if (!this.#isReachable(place)) fault = "refused";
-    // Who has given up waiting is not asked to decide any more.
-    else if (fault === "late" && call === "commitExclusively") fault = "unheard";
-    const way = () => wayMs * scheduler.chance(place, "way");
-    return new Promise((resolve, reject) => {
-      const answer = (ms: number, go: () => void) =>
-        void scheduler.after(node, `${call} answered`, ms, go);
-      const silence = () => reject(new TransientFault("Silence", { outcome: "unknown" }));
-      if (fault === "refused") {
-        return answer(way(), () => reject(new TransientFault("The connection is refused")));
-      }
-      if (fault === "lost" || fault === "late") answer(SILENCE_MS, silence);
-      if (fault === "lost") return;
-      const extraMs = fault === "late" ? SILENCE_MS + LATE_MS : fault === "slow" ? SLOW_MS : 0;
-      scheduler.after(this.#life, call, way() + extraMs, () => {
-        const isUnheard = fault === "late" || fault === "unheard";
-        run().then(
-          (value) => {
-            if (fault === "late") return;
-            answer(
-              way(),
-              () => isUnheard || !this.#isReachable(place) ? silence() : resolve(value),
-            );
-          },
-          (error) => answer(way(), () => reject(error)),
-        );
-      });
+  constructor({ scheduler, place, onCommit, ...options }: DatabaseOptions) {
+    const life = new Life(place);
+    this.#onCommit = onCommit;
+    this.#server = new SimulatedPostgres({
+      time: {
+        now: () => Math.floor(AT + scheduler.now),
+        monotonic: () => scheduler.now,
+        sleep: (ms) => scheduler.pause(life, "database", ms),
+      },
+      ...options,
+      onCommit: (landed) => this.#landed(landed),
     });
   }
 
-  #isReachable(node: Place): boolean {
-    const { now } = this.#options.scheduler;
-    return now >= this.#downUntil && now >= (this.#cutUntil.get(node.index) ?? 0);
-  }
-
-  /** The store, with a word to the checkers of all that is committed. */
-  #reported(node: Incarnation): Store {
-    const store = this.#store;
-    const report = (commit: Commit, outcome: CommitOutcome) => {
-      if (outcome.is === "ok" && isWriting(commit)) {
-        this.#options.onCommit(commit, outcome.transaction);
-      }
-      return outcome;
-    };
+  connect(node: Incarnation): Connected {
+    const client = this.#server.connect({
+      name: node.place.name,
+      env: node,
+      resumed: () => node.resumed(),
+    });
     return {
-      load: (requests) => store.load(requests),
-      commit: async (batch) => {
-        const outcomes = await store.commit(batch);
-        return outcomes.map((outcome, index) => report(batch[index]!, outcome));
-      },
-      commitExclusively: async (address, afterVersion, decide) => {
-        let commit: Commit;
-        const outcome = await store.commitExclusively(address, afterVersion, (caughtUp) => {
-          if (node.isOver) throw new TransientFault("Nobody is there to decide");
-          commit = decide(caughtUp);
-          return commit;
-        });
-        return report(commit!, outcome);
-      },
-      saveSnapshots: (snapshots) => store.saveSnapshots(snapshots),
-      forgetReplies: (givenBefore, limit) => store.forgetReplies(givenBefore, limit),
-      readStream: (address, range) => store.readStream(address, range),
-      readFeed: (query) => store.readFeed(query),
+      ports: client,
+      cut: () => client.cut(),
+      blackHole: (ms) => client.blackHole(ms),
+      vanish: () => client.vanish(),
     };
   }
 
-  async #advance(
-    node: Incarnation,
-    projection: Projection<Effects>,
-    limit: number,
-  ): Promise<Advance> {
-    const { name } = projection;
-    const { cursor: after } = this.#checkpoints.get(name) ?? { cursor: feedStart };
-    const page = await this.#store.readFeed({ after, limit, ...wantedBy(projection) });
-    const { events, through } = page;
-    const effects: Effects = [];
-    if (node.isOver) throw new TransientFault("Nobody is there to apply it");
-    if (events.length > 0) await projection.apply(effects, events);
-    const earlier = this.effects.get(name) ?? [];
-    earlier.push(...effects);
-    this.effects.set(name, earlier);
-    this.#checkpoints.set(name, { cursor: events.at(-1)?.cursor ?? after, through });
-    return { events: events.length, through };
+  restart(downMs: number): void {
+    this.#server.restart(downMs);
   }
+
+  /** Of its own clock. */
+  jump(byMs: number): void {
+    this.#server.moveClock(byMs);
+  }
+
+  /** From now on it fails by nothing. */
+  heal(): void {
+    this.#server.faults = noFaults;
+  }
+
+  /** How often what went wrong in it, and what followed. */
+  get occurred(): ReadonlyMap<string, number> {
+    return this.#server.occurred;
+  }
+
+  /** By address text. */
+  get streams(): ReadonlyMap<string, readonly StoredEvent[]> {
+    return new Map(
+      [...this.#server.tables.actors].map(([text, { events }]) => [text, [...events]] as const),
+    );
+  }
+
+  get deadLetters(): readonly DeadLetter[] {
+    return [...this.#server.tables.letters.values()].map(({ letter }) => letter);
+  }
+
+  /** Messages that wait though they are due. */
+  get undelivered(): number {
+    return this.#server.statements.lanes.depth(Infinity, this.#server.now()).due;
+  }
+
+  /** Jobs that have not ended. */
+  get openJobs(): number {
+    return this.#server.tables.jobs.size;
+  }
+
+  /** Whether that consumer has come to the end of the feed. */
+  isFollowed(consumer: string, kind: string | undefined): boolean {
+    const { feed, readModel } = this.#server.tables;
+    const wanted = kind === undefined
+      ? feed
+      : feed.filter(({ event: { address } }) => address.kind === kind);
+    return (readModel.get(consumer)?.get(COUNT) ?? 0) === wanted.length;
+  }
+
+  effectsOf(consumer: string): Effects {
+    const table = this.#server.tables.readModel.get(consumer);
+    return [...table ?? []].filter(([key]) => key !== COUNT).map(([, row]) => row as FeedEvent);
+  }
+
+  #landed({ changes }: Landed): void {
+    for (const change of changes) {
+      const { address, at, events, replies, messages, consumed, transaction } = change;
+      const row = this.#server.tables.actors.get(addressText(address))!;
+      const commit: Commit = {
+        address,
+        revision: row.revision - 1,
+        version: row.events.length - events.length,
+        at,
+        events,
+        replies,
+        messages,
+        consumed,
+      };
+      this.#onCommit({ commit, transaction: String(transaction) });
+    }
+  }
+}
+
+/** How many effects there are. */
+const COUNT = "count";
+
+/** Records every event that it is given, as often as it is given it. */
+export function recorder({ name, kind }: { readonly name: string; readonly kind?: string }) {
+  return {
+    name,
+    ...(kind !== undefined && { kind }),
+    apply: (model, events) => {
+      let count = (model.get(name, COUNT) ?? 0) as number;
+      for (const event of events) model.put(name, String(++count), event);
+      model.put(name, COUNT, count);
+      return Promise.resolve();
+    },
+  } satisfies Projection<ReadModel>;
 }
 
 /** A port whose every call goes through `call`. */

@@ -3,9 +3,15 @@
  *
  * @module
  */
-import type { Fault, PacketFault, StatementFault } from "./plan.ts";
+import type { Fault, PacketFault } from "./plan.ts";
 import type { Side } from "./incarnation.ts";
+import type { CommitMishap, StatementError } from "./postgres/fault_plan.ts";
 import type { Place } from "./scheduler.ts";
+
+/** As the database knows the node. */
+export function nameOf(node: number): string {
+  return `node ${node}`;
+}
 
 export class Faults {
   readonly #byPoint = new Map<string, Map<number, Fault>>();
@@ -31,11 +37,14 @@ export class Faults {
     return fault.downMs;
   }
 
-  statement(node: Place, call: string, nth: number): StatementFault | undefined {
-    const fault = this.#at(`statement ${node.index} ${call}`, nth);
-    if (fault?.is !== "statement") return undefined;
-    this.#onFired(`statement ${fault.how}`);
-    return fault.how;
+  /** What is noted as struck is for the database to say: some strike only what writes. */
+  statement(
+    node: string,
+    statement: string,
+    nth: number,
+  ): StatementError | CommitMishap | undefined {
+    const fault = this.#at(`statement ${node} ${statement}`, nth);
+    return fault?.is === "statement" ? fault.how : undefined;
   }
 
   packet(operation: number, nth: number): PacketFault | undefined {
@@ -65,7 +74,7 @@ function pointOf(fault: Fault): { readonly text: string; readonly nth: number } 
     }
     case "statement": {
       const { node, call, nth } = fault.at;
-      return { text: `statement ${node} ${call}`, nth };
+      return { text: `statement ${nameOf(node)} ${call}`, nth };
     }
     case "packet":
       return { text: `packet ${fault.operation}`, nth: fault.nth };

@@ -69,6 +69,14 @@ export class Incarnation extends Life implements Env {
     return !this.#options.crashes(this.place, call, nth, side);
   }
 
+  /** At once, unless it stands still; never, if its life is over. */
+  async resumed(): Promise<void> {
+    const { scheduler } = this.#options;
+    if (this.isOver || this.place.pausedUntil > scheduler.now) {
+      await scheduler.pause(this, "resumes", 0);
+    }
+  }
+
   now(): number {
     return this.#options.clock.now();
   }

@@ -6,7 +6,8 @@
  */
 import type { RuntimeEvent } from "../../lib/runtime/observe.ts";
 import type { Performed } from "./history.ts";
-import { packetFaults, statementFaults } from "./plan.ts";
+import { packetFaults } from "./plan.ts";
+import { commitMishaps, statementErrors } from "./postgres/fault_plan.ts";
 
 /** Kinds of faults, as they are counted when they strike. */
 export const faultKinds: readonly string[] = [
@@ -17,7 +18,12 @@ export const faultKinds: readonly string[] = [
   "cut",
   "partition",
   "restart",
-  ...statementFaults.map((how) => `statement ${how}`),
+  ...Object.keys(statementErrors),
+  ...commitMishaps,
+  "too many connections",
+  "stall",
+  "black hole",
+  "database jump",
   ...packetFaults,
   "bell refused",
   "bell unheard",
@@ -26,7 +32,6 @@ export const faultKinds: readonly string[] = [
 /** What happens in the runtime. */
 export const situations = [
   "conflict",
-  "exclusive turn",
   "statement repeated",
   "turn of several messages",
   "reply remembered",
@@ -49,6 +54,13 @@ export const situations = [
   "refusal",
   "seat offered",
   "offer lapsed",
+  "no answer in time",
+  "connection refused",
+  "lock wait",
+  "lock timeout",
+  "commit out of order",
+  "horizon held back",
+  "overtaken",
 ] as const;
 export type Situation = typeof situations[number];
 

@@ -13,11 +13,10 @@ import { observing } from "../../lib/runtime/middleware.ts";
 import type { Observe } from "../../lib/runtime/observe.ts";
 import type { OutboxMessage } from "../../lib/runtime/outbox.ts";
 import { OutboxRelay } from "../../lib/runtime/outbox_relay.ts";
-import type { Projection } from "../../lib/runtime/projector.ts";
 import { ActorSystem } from "../../lib/runtime/system.ts";
 import * as Account from "./actors/account.ts";
 import * as Register from "./actors/register.ts";
-import { carried, type Effects, type Ports } from "./database.ts";
+import { carried, type Ports, recorder } from "./database.ts";
 import type { Incarnation } from "./incarnation.ts";
 import type { NodeLimits } from "./plan.ts";
 
@@ -36,9 +35,9 @@ export interface Node {
 }
 
 /** What follows the feed; each is to have every event once. */
-export const consumers: readonly Projection<Effects>[] = [
-  { name: "everything", apply: recorded },
-  { name: "money", kind: Account.kind, apply: recorded },
+export const consumers = [
+  recorder({ name: "everything" }),
+  recorder({ name: "money", kind: Account.kind }),
 ];
 
 const POLL_MS = 2_000;
@@ -102,6 +101,7 @@ function withCrashPoints(ports: Ports, incarnation: Incarnation): Ports {
         return await run();
       } finally {
         if (!incarnation.passes(call, nth, "after")) await forever();
+        await incarnation.resumed();
       }
     });
   return {
@@ -115,9 +115,4 @@ function withCrashPoints(ports: Ports, incarnation: Incarnation): Ports {
 /** Each its own: one for all would keep in memory whoever waits for it. */
 function forever(): Promise<never> {
   return new Promise(() => {});
-}
-
-function recorded(effects: Effects, events: Effects): Promise<void> {
-  effects.push(...events);
-  return Promise.resolve();
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { CommitMishap, FaultPlan, Pace, StatementError } from "./postgres/fault_plan.ts";
 
 /** What a client does once its last operation is answered. */
 export interface Operation {
@@ -90,13 +91,22 @@ export type Fault =
   | { readonly is: "pause"; readonly atMs: number; readonly node: number; readonly ms: number }
   /** Of a wall clock. */
   | { readonly is: "jump"; readonly atMs: number; readonly node: number; readonly byMs: number }
-  /** Between a node and the database. */
-  | { readonly is: "cut"; readonly atMs: number; readonly node: number; readonly ms: number }
+  /** All connections of a node to the database are reset. */
+  | { readonly is: "cut"; readonly atMs: number; readonly node: number }
+  /** Nothing gets through between them, and nobody is told. */
+  | { readonly is: "hole"; readonly atMs: number; readonly node: number; readonly ms: number }
+  /** Of the clock of the database. */
+  | { readonly is: "database jump"; readonly atMs: number; readonly byMs: number }
   /** Between the clients and a node. */
   | { readonly is: "partition"; readonly atMs: number; readonly node: number; readonly ms: number }
   /** All connections to the database end, and it refuses new ones for a while. */
   | { readonly is: "restart"; readonly atMs: number; readonly ms: number }
-  | { readonly is: "statement"; readonly at: CallPoint; readonly how: StatementFault }
+  /** `call` is what the database knows it as. */
+  | {
+    readonly is: "statement";
+    readonly at: CallPoint;
+    readonly how: StatementError | CommitMishap;
+  }
   /** The `nth` time that the outside is told something. */
   | { readonly is: "bell"; readonly nth: number; readonly how: "refused" | "unheard" }
   /** Of the `nth` attempt at an operation, from 1. */
@@ -106,19 +116,6 @@ export type Fault =
     readonly nth: number;
     readonly how: PacketFault;
   };
-
-export const statementFaults = [
-  /** Never begun, and known to be. */
-  "refused",
-  /** Lost on the way there. */
-  "lost",
-  /** It was done; the answer got lost. */
-  "unheard",
-  /** It is done after whoever asked has given up. */
-  "late",
-  "slow",
-] as const;
-export type StatementFault = typeof statementFaults[number];
 
 export const packetFaults = [
   "request-lost",
@@ -145,8 +142,10 @@ export interface Plan {
   /** From then on nothing fails any more, and everything has to come to its end. */
   readonly healAtMs: number;
   readonly limits: NodeLimits;
-  /** The longest ways, there and back each. */
-  readonly databaseMs: number;
+  /** How often statements and commits fail, and how. */
+  readonly database: FaultPlan;
+  readonly pace: Pace;
+  /** The longest way between a client and a node, there or back. */
   readonly networkMs: number;
 }
 

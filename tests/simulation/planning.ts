@@ -14,8 +14,15 @@ import {
   packetFaults,
   type Plan,
   type SeatPlan,
-  statementFaults,
 } from "./plan.ts";
+import {
+  commitMishaps,
+  type FaultPlan,
+  noFaults,
+  type Pace,
+  statementErrors,
+  usualPace,
+} from "./postgres/fault_plan.ts";
 
 export interface PlanSize {
   readonly operations: number;
@@ -38,6 +45,24 @@ const calls: Readonly<Record<string, number>> = {
   advance: 60,
   extend: 4,
   started: 4,
+};
+
+/** The statements of a node, as the database knows them, and about how many of each there are. */
+const statements: Readonly<Record<string, number>> = {
+  "commit": 200,
+  "lock actor": 150,
+  "commit exclusively": 130,
+  "commit page": 60,
+  "move checkpoint": 20,
+  "read page": 60,
+  "claim": 40,
+  "settle": 30,
+  "load": 30,
+  "claim jobs": 40,
+  "settle jobs": 5,
+  "complete": 5,
+  "bury": 2,
+  "save snapshots": 10,
 };
 
 /** Awaited, but no calls: a node may end there all the same. */
@@ -69,7 +94,8 @@ export function planOf(seed: number, size: PlanSize = usualSize): Plan {
       giveUpMs: dice.from(1, 8) * SECOND_MS,
       leaseMs: dice.from(1, 8) * SECOND_MS,
     },
-    databaseMs: dice.from(1, 20),
+    database: databaseFaults(dice),
+    pace: dice.happens(0.7) ? usualPace : slowPace,
     networkMs: dice.from(1, 40),
     healAtMs: 2 * lengthMs,
   };
@@ -281,11 +307,18 @@ function faultsOf(dice: Dice, stage: Stage): Fault[] {
     }),
     ...some(dice, 4, (): Fault => ({ is: "pause", atMs: atMs(), node: node(), ms: ms(12_000) })),
     ...some(dice, 3, (): Fault => ({ is: "jump", atMs: atMs(), node: node(), byMs: jumps() })),
-    ...some(dice, 4, (): Fault => ({ is: "cut", atMs: atMs(), node: node(), ms: ms(4_000) })),
+    ...some(dice, 4, (): Fault => ({ is: "cut", atMs: atMs(), node: node() })),
+    ...some(dice, 3, (): Fault => ({ is: "hole", atMs: atMs(), node: node(), ms: ms(12_000) })),
+    ...some(dice, 2, (): Fault => ({
+      is: "database jump",
+      atMs: atMs(),
+      // What was due, or leased, waits for as long as that clock goes back.
+      byMs: dice.from(-5, 600) * SECOND_MS,
+    })),
     ...some(dice, 4, (): Fault => ({ is: "partition", atMs: atMs(), node: node(), ms: ms(3_000) })),
     ...some(dice, 2, (): Fault => ({ is: "restart", atMs: atMs(), ms: ms(1_500) })),
-    ...statementFaults.flatMap((how) =>
-      some(dice, 12, (): Fault => ({ is: "statement", at: at(calls), how }))
+    ...[...Object.keys(statementErrors), ...commitMishaps].flatMap((how) =>
+      some(dice, 10, (): Fault => ({ is: "statement", at: at(statements), how: how as Strike }))
     ),
     ...packetFaults.flatMap((how) =>
       some(dice, 6, (): Fault => {
@@ -298,6 +331,38 @@ function faultsOf(dice: Dice, stage: Stage): Fault[] {
     }),
   ];
 }
+
+/** At the most, of a statement, of a transaction that writes, and of a new connection. */
+const ERRORS_MOST = 0.01;
+const MISHAPS_MOST = 0.02;
+const CONNECTIONS_MOST = 0.2;
+
+/** Everywhere, in a few runs; in most, only where the plan says. */
+function databaseFaults(dice: Dice): FaultPlan {
+  const isEverywhere = dice.happens(0.2);
+  const rates = (kinds: readonly string[], most: number) =>
+    Object.fromEntries(
+      kinds.filter(() => isEverywhere && dice.happens(0.6)).map((
+        kind,
+      ) => [kind, most * dice.from(1, 10) / 10]),
+    );
+  return {
+    ...noFaults,
+    errors: rates(Object.keys(statementErrors), ERRORS_MOST),
+    commits: rates(commitMishaps, MISHAPS_MOST),
+    tooManyConnections: dice.happens(0.3) ? CONNECTIONS_MOST : 0,
+    stalls: dice.happens(0.3) ? ERRORS_MOST : 0,
+  };
+}
+
+const slowPace: Pace = {
+  connectMs: [5, 40],
+  requestMs: [1, 10],
+  commitMs: [1, 30],
+  replyMs: [1, 10],
+};
+
+type Strike = Extract<Fault, { is: "statement" }>["how"];
 
 /** None at all in many runs; in others, up to `most`. */
 function some(dice: Dice, most: number, fault: () => Fault): Fault[] {

@@ -7,15 +7,13 @@
 import type { RuntimeEvent } from "../../lib/runtime/observe.ts";
 import { DeliveryFailure } from "../../lib/runtime/outside_lanes.ts";
 import type { OutboxMessage } from "../../lib/runtime/outbox.ts";
-import { AT } from "../support/given.ts";
 import { Client } from "./client.ts";
-import { type Ports, SimulatedDatabase } from "./database.ts";
-import { Faults } from "./faults.ts";
+import { type Connected, type Ports, SimulatedDatabase } from "./database.ts";
+import { Faults, nameOf } from "./faults.ts";
 import type { Committed, History, Performed, Rung } from "./history.ts";
 import { Incarnation, type Side, WallClock } from "./incarnation.ts";
 import { Markers } from "./markers.ts";
 import { Network } from "./network.ts";
-import { appendAgain } from "./actors/register.ts";
 import { consumers, type Node, openNode } from "./node.ts";
 import type { Fault, Plan } from "./plan.ts";
 import { Life, Place, Scheduler } from "./scheduler.ts";
@@ -26,6 +24,7 @@ export interface Host {
   readonly clock: WallClock;
   /** Undefined while it is down. */
   node: Node | undefined;
+  connected: Connected | undefined;
   lives: number;
 }
 
@@ -72,25 +71,24 @@ export class World {
     this.#options = options;
     this.scheduler = new Scheduler(plan.seed);
     this.faults = new Faults(plan.faults, (kind) => this.markers.fired(kind));
-    const places = plan.nodes.map((_, index) => new Place(index, `node ${index}`));
-    const { scheduler, faults } = this;
+    const places = plan.nodes.map((_, index) => new Place(index, nameOf(index)));
+    const { scheduler } = this;
     this.#life = new Life(new Place(places.length + 1, "world"));
     this.#database = new SimulatedDatabase({
       scheduler,
       place: new Place(places.length, "database"),
-      now: () => AT + scheduler.now,
-      wayMs: plan.databaseMs,
-      faultOf: (node, call, nth) => {
-        if (call === "commitExclusively") this.markers.sometimes("exclusive turn");
-        return faults.statement(node, call, nth);
-      },
-      onCommit: (commit, transaction) => this.#committed(commit, transaction),
+      seed: plan.seed,
+      faults: plan.database,
+      pace: plan.pace,
+      strike: (node, statement, nth) => this.faults.statement(node, statement, nth),
+      onCommit: (landed) => this.#committed(landed),
     });
     this.network = new Network(this, this.#life);
     this.hosts = plan.nodes.map((node, index) => ({
       place: places[index]!,
       clock: new WallClock(scheduler, node),
       node: undefined,
+      connected: undefined,
       lives: 0,
     }));
   }
@@ -120,7 +118,8 @@ export class World {
     this.#heal();
     await scheduler.run(() => working === 0, Infinity);
     const isAtRest = await this.#comeToRest();
-    return await this.#history(isAtRest);
+    this.markers.add({ counts: this.#database.occurred });
+    return this.#history(isAtRest);
   }
 
   /** Ends the life of a node; the next begins after `downMs`. */
@@ -128,6 +127,7 @@ export class World {
     if (host.node === undefined) return;
     host.node.incarnation.isOver = true;
     host.node = undefined;
+    host.connected?.vanish();
     this.network.reset(host.place);
     this.scheduler.after(this.#life, "node comes back", downMs, () => this.#start(host));
   }
@@ -148,9 +148,10 @@ export class World {
       crashes: (_, call, nth, side) => this.#crashes(host, call, nth, side),
     });
     const { alter = (ports: Ports) => ports } = this.#options;
+    host.connected = this.#database.connect(incarnation);
     host.node = openNode({
       incarnation,
-      ports: alter(this.#database.connect(incarnation), incarnation),
+      ports: alter(host.connected.ports, incarnation),
       limits,
       observe: (event) => this.#observe(event),
       ring: (message) => this.#ring(incarnation, message),
@@ -178,7 +179,8 @@ export class World {
   #strike(fault: Extract<Fault, { readonly atMs: number }>): void {
     const { now } = this.scheduler;
     if (fault.is === "restart") return this.#database.restart(fault.ms);
-    const { place, clock } = this.hosts[fault.node]!;
+    if (fault.is === "database jump") return this.#database.jump(fault.byMs);
+    const { place, clock, connected } = this.hosts[fault.node]!;
     switch (fault.is) {
       case "pause":
         place.pausedUntil = now + fault.ms;
@@ -187,7 +189,10 @@ export class World {
         clock.jump(fault.byMs);
         break;
       case "cut":
-        this.#database.cut(place, fault.ms);
+        connected?.cut();
+        break;
+      case "hole":
+        connected?.blackHole(fault.ms);
         break;
       case "partition":
         this.network.part(place, fault.ms);
@@ -197,9 +202,8 @@ export class World {
   #heal(): void {
     this.#healedAtMs = this.scheduler.now;
     this.faults.isOver = true;
-    this.#database.restart(0);
+    this.#database.heal();
     for (const host of this.hosts) {
-      this.#database.cut(host.place, 0);
       this.network.part(host.place, 0);
       host.place.pausedUntil = 0;
       this.#start(host);
@@ -210,7 +214,7 @@ export class World {
     const { scheduler } = this;
     const until = scheduler.now + REST_MS;
     while (scheduler.now < until) {
-      if (await this.#isAtRest()) return true;
+      if (this.#isAtRest()) return true;
       let isOver = false;
       scheduler.after(this.#life, "look", LOOK_MS, () => isOver = true);
       await scheduler.run(() => isOver, Infinity);
@@ -218,18 +222,11 @@ export class World {
     return false;
   }
 
-  async #isAtRest(): Promise<boolean> {
-    return await this.#undelivered() === 0 && await this.#openJobs() === 0 &&
-      await this.#database.isFollowed(consumers);
-  }
-
-  async #undelivered(): Promise<number> {
-    const { due } = await this.#database.truth.outbox.depth(Infinity);
-    return due;
-  }
-
-  async #openJobs(): Promise<number> {
-    return await this.#database.openJobs(appendAgain.queue);
+  #isAtRest(): boolean {
+    const { undelivered, openJobs } = this.#database;
+    return undelivered === 0 && openJobs === 0 && consumers.every(({ name, kind }) => {
+      return this.#database.isFollowed(name, kind);
+    });
   }
 
   async #ring(incarnation: Incarnation, message: OutboxMessage): Promise<void> {
@@ -245,8 +242,8 @@ export class World {
     if (how === "unheard") throw new DeliveryFailure("The bell was not heard");
   }
 
-  #committed(commit: Committed["commit"], transaction: string): void {
-    const committed = { tick: this.tick(), commit, transaction };
+  #committed(landed: Omit<Committed, "tick">): void {
+    const committed = { tick: this.tick(), ...landed };
     this.#commits.push(committed);
     this.#options.watch?.(committed);
   }
@@ -255,22 +252,17 @@ export class World {
     this.markers.observe(event);
   }
 
-  async #history(isAtRest: boolean): Promise<History> {
-    const { truth, effects } = this.#database;
-    const addresses = new Map(
-      this.#commits.map(({ commit: { address } }) => [`${address.kind}/${address.key}`, address]),
-    );
-    const streams = new Map();
-    for (const [text, address] of addresses) streams.set(text, await truth.readStream(address));
+  #history(isAtRest: boolean): History {
+    const { streams, deadLetters, undelivered, openJobs } = this.#database;
     return {
       performed: this.performed,
       commits: this.#commits,
       rung: this.#rung,
       streams,
-      effects,
-      deadLetters: await truth.outbox.list({ limit: Infinity }),
-      undelivered: await this.#undelivered(),
-      openJobs: await this.#openJobs(),
+      effects: new Map(consumers.map(({ name }) => [name, this.#database.effectsOf(name)])),
+      deadLetters,
+      undelivered,
+      openJobs,
       healedAtMs: this.#healedAtMs,
       isAtRest,
     };

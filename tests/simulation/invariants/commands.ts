@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Attempt } from "../history.ts";
 import { decideAgain } from "./deciding.ts";
 import { Broken, type Chronicle, decisionsOf, named, type Request } from "./chronicle.ts";
 
@@ -44,15 +45,20 @@ export function nothingHasItsEffectTwice({ effects, requests }: Chronicle): void
 
 /** I3: what was refused, or could not be done, is not recorded. */
 export function whatFailedIsNotThere({ requests }: Chronicle): void {
-  for (const { operation, attempts, effects } of requests) {
+  for (const { operation, attempts, effects, messageIds } of requests) {
     const mayBeThere = attempts.some(({ ending }) =>
       ending === undefined || ending.is === "accepted" ||
       ending.is === "fault" && ending.outcome === "unknown"
-    );
+    ) || messageIds.length > attempts.length && !isRemembered(attempts);
     if (!mayBeThere && effects.length > 0) {
       throw new Broken("I3", `${named(operation)} failed every time, and is recorded`);
     }
   }
+}
+
+/** So that whatever arrives again is answered the same; a refusal by what does not exist is not. */
+function isRemembered(attempts: readonly Attempt[]): boolean {
+  return attempts.some(({ ending }) => ending?.is === "refused" && ending.version > 0);
 }
 
 /** I4: whoever asks again under one key has the same answer each time. */

@@ -13,8 +13,8 @@ import { Broken, type Chronicle } from "./chronicle.ts";
 
 /** I10: the outside hears of all that was committed, of nothing else, and first of what was first. */
 export function theOutsideHearsAllInOrder({ history }: Chronicle): void {
-  const told = messagesIn(history.commits).filter(({ to }) => to.kind === BELL);
-  const known = new Set(told.map(({ messageId }) => messageId));
+  const told = messagesIn(history.commits).filter(({ message: { to } }) => to.kind === BELL);
+  const known = new Set(told.map(({ message: { messageId } }) => messageId));
   const heard = new Map<string, number>();
   for (const { message: { messageId } } of history.rung) {
     if (!known.has(messageId)) throw new Broken("I10", `${messageId} was rung and never committed`);
@@ -22,14 +22,15 @@ export function theOutsideHearsAllInOrder({ history }: Chronicle): void {
   }
   const dead = new Set(history.deadLetters.map(({ messageId }) => messageId));
   const last = new Map<string, number>();
-  for (const { messageId, to } of told) {
+  for (const { from, message: { messageId, to } } of told) {
     if (dead.has(messageId)) continue;
+    const way = `${from} to ${addressText(to)}`;
     const place = heard.get(messageId);
     if (place === undefined) throw new Broken("I10", `${messageId} was committed and never rung`);
-    if (place < (last.get(to.key) ?? -1)) {
-      throw new Broken("I10", `${messageId} was rung before what was told ${to.key} earlier`);
+    if (place < (last.get(way) ?? -1)) {
+      throw new Broken("I10", `${messageId} was rung before one that was told earlier, ${way}`);
     }
-    last.set(to.key, place);
+    last.set(way, place);
   }
 }
 
@@ -37,19 +38,19 @@ export function theOutsideHearsAllInOrder({ history }: Chronicle): void {
 export function messagesAreHandledInOrder(chronicle: Chronicle): void {
   const { history, effects } = chronicle;
   const dead = new Set(history.deadLetters.map(({ messageId }) => messageId));
-  const told = messagesIn(history.commits).filter(({ to, command }) =>
+  const told = messagesIn(history.commits).filter(({ message: { to, command } }) =>
     to.kind !== BELL && to.kind !== JOB_KIND && leavesATrace(command)
   );
   const last = new Map<string, number>();
-  for (const { messageId, to } of told) {
+  for (const { from, message: { messageId, to } } of told) {
     if (dead.has(messageId)) continue;
     const [effect] = effects.get(messageId) ?? [];
     if (effect === undefined) throw new Broken("I10", `${messageId} was told and never handled`);
-    const text = addressText(to);
-    if (effect.firstVersion < (last.get(text) ?? 0)) {
-      throw new Broken("I10", `${messageId} was handled before what was told ${text} earlier`);
+    const way = `${from} to ${addressText(to)}`;
+    if (effect.firstVersion < (last.get(way) ?? 0)) {
+      throw new Broken("I10", `${messageId} was handled before one that was told earlier, ${way}`);
     }
-    last.set(text, effect.firstVersion);
+    last.set(way, effect.firstVersion);
   }
 }
 
@@ -64,7 +65,7 @@ export function jobsAreDoneOnce({ history }: Chronicle): void {
     }
   }
   const dead = new Set(history.deadLetters.map(({ messageId }) => messageId));
-  for (const { to, command, messageId } of messagesIn(history.commits)) {
+  for (const { message: { to, command, messageId } } of messagesIn(history.commits)) {
     if (to.kind !== JOB_KIND || dead.has(messageId)) continue;
     const { value } = (command as { readonly payload: { readonly value: string } }).payload;
     const times = done.get(value) ?? 0;
@@ -98,8 +99,17 @@ export function consumersHaveEachEventOnce({ history }: Chronicle): void {
   }
 }
 
-function messagesIn(commits: Chronicle["history"]["commits"]): readonly NewMessage[] {
-  return commits.flatMap(({ commit: { messages = [] } }) => messages);
+interface Told {
+  /** Address text. */
+  readonly from: string;
+  readonly message: NewMessage;
+}
+
+/** In order, as far as one actor told them: what several tell at one time has no order. */
+function messagesIn(commits: Chronicle["history"]["commits"]): readonly Told[] {
+  return commits.flatMap(({ commit: { address, messages = [] } }) =>
+    messages.map((message) => ({ from: addressText(address), message }))
+  );
 }
 
 /** Timers of live events often find nothing to do. */
