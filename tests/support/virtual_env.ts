@@ -5,6 +5,7 @@
  */
 import type { Env } from "../../lib/env.ts";
 import { AT } from "./given.ts";
+import { countedUuid, mulberry32 } from "./seeded.ts";
 
 interface Sleeper {
   /** In monotonic milliseconds. */
@@ -16,15 +17,16 @@ interface Sleeper {
 const QUIET_ROUNDS = 2;
 
 export class VirtualEnv implements Env {
+  /** Follows the seed. */
+  readonly random: () => number;
   #elapsed = 0;
-  #seed: number;
   #ids = 0;
   /** The soonest first; of those due together, the one that lay down first. */
   #sleepers: Sleeper[] = [];
   #tasks: (() => void)[] = [];
 
   constructor(seed = 1) {
-    this.#seed = seed;
+    this.random = mulberry32(seed);
   }
 
   /** Sleeps that nobody has ended yet. */
@@ -40,19 +42,9 @@ export class VirtualEnv implements Env {
     return this.#elapsed;
   }
 
-  /** Mulberry32. */
-  random(): number {
-    this.#seed = (this.#seed + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(this.#seed ^ (this.#seed >>> 15), 1 | this.#seed);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  }
-
   /** Counts where a real one is random, so that order within one millisecond holds as well. */
   uuid(): string {
-    const time = this.now().toString(16).padStart(12, "0");
-    const count = (++this.#ids).toString(16).padStart(12, "0");
-    return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-${count}`;
+    return countedUuid(this.now(), ++this.#ids);
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {

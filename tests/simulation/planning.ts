@@ -1,0 +1,371 @@
+/**
+ * Makes a plan out of a seed. Each seed has kinds of faults and habits of its own: what is always
+ * there a little of everything hides what needs much of one thing, or none of another.
+ *
+ * @module
+ */
+import { mixed, mulberry32 } from "../support/seeded.ts";
+import {
+  type Act,
+  type ActorKind,
+  type Fault,
+  type NodePlan,
+  type Operation,
+  packetFaults,
+  type Plan,
+  type SeatPlan,
+} from "./plan.ts";
+import {
+  commitMishaps,
+  type FaultPlan,
+  noFaults,
+  type Pace,
+  statementErrors,
+  usualPace,
+} from "./postgres/fault_plan.ts";
+
+export interface PlanSize {
+  readonly operations: number;
+  readonly nodes: number;
+}
+
+export const usualSize: PlanSize = { operations: 400, nodes: 3 };
+
+/** The calls of a node at which something may go wrong, and about how many there are of each. */
+const calls: Readonly<Record<string, number>> = {
+  commit: 100,
+  commitExclusively: 40,
+  load: 40,
+  saveSnapshots: 10,
+  claim: 60,
+  settle: 60,
+  due: 20,
+  bury: 4,
+  complete: 20,
+  advance: 60,
+  extend: 4,
+  started: 4,
+};
+
+/** The statements of a node, as the database knows them, and about how many of each there are. */
+const statements: Readonly<Record<string, number>> = {
+  "commit": 200,
+  "lock actor": 150,
+  "commit exclusively": 130,
+  "commit page": 60,
+  "move checkpoint": 20,
+  "read page": 60,
+  "claim": 40,
+  "settle": 30,
+  "load": 30,
+  "claim jobs": 40,
+  "settle jobs": 5,
+  "complete": 5,
+  "bury": 2,
+  "save snapshots": 10,
+};
+
+/** Awaited, but no calls: a node may end there all the same. */
+const turns: Readonly<Record<string, number>> = { sleep: 200, soon: 200 };
+
+const OPEN_WITH = 100;
+const SECOND_MS = 1_000;
+/** Of the operations behind those that begin everything. */
+const FIRST_ID = 100;
+
+export function planOf(seed: number, size: PlanSize = usualSize): Plan {
+  const dice = new Dice(seed);
+  const clients = dice.from(4, 10);
+  const isSlow = dice.happens(0.1);
+  const restMs = isSlow ? 6 * SECOND_MS : dice.from(5, 150);
+  const operations = new Workload(dice, clients, restMs, size).operations;
+  const lengthMs = (operations.length / clients) * restMs / 2 + 4 * SECOND_MS;
+  return {
+    seed,
+    nodes: Array.from({ length: size.nodes }, () => nodePlan(dice)),
+    clients,
+    operations,
+    faults: faultsOf(dice, { lengthMs, ...size }),
+    limits: {
+      snapshotEvery: dice.from(3, 40),
+      residentMax: dice.happens(0.3) ? dice.from(1, 6) : 1_000,
+      idleMs: dice.happens(0.3) ? 2 * SECOND_MS : 600 * SECOND_MS,
+      turnMax: dice.happens(0.2) ? dice.from(1, 4) : 1_000,
+      giveUpMs: dice.from(1, 8) * SECOND_MS,
+      leaseMs: dice.from(1, 8) * SECOND_MS,
+    },
+    database: databaseFaults(dice),
+    pace: dice.happens(0.7) ? usualPace : slowPace,
+    networkMs: dice.from(1, 40),
+    healAtMs: 2 * lengthMs,
+  };
+}
+
+function nodePlan(dice: Dice): NodePlan {
+  const isOff = dice.happens(0.5);
+  return {
+    skewMs: isOff ? dice.from(-5_000, 5_000) : 0,
+    rate: isOff ? 1 + dice.from(-10, 10) / 1_000 : 1,
+  };
+}
+
+/** A sequential stream of chance: only to make plans with, as nothing is left out of those yet. */
+class Dice {
+  readonly #random: () => number;
+
+  constructor(seed: number) {
+    this.#random = mulberry32(mixed(seed, 0x706c616e));
+  }
+
+  happens(probability: number): boolean {
+    return this.#random() < probability;
+  }
+
+  /** An integer; both ends are included. */
+  from(least: number, most: number): number {
+    return least + Math.floor(this.#random() * (most - least + 1));
+  }
+
+  one<T>(of: readonly T[]): T {
+    return of[this.from(0, of.length - 1)]!;
+  }
+}
+
+/** Keys are few, so that everything collides. */
+class Workload {
+  readonly operations: readonly Operation[];
+  readonly #dice: Dice;
+  readonly #accounts: number;
+  readonly #registers: number;
+  readonly #events: number;
+  readonly #users: number;
+  /** By event: the operations that registered somebody, and whom. */
+  readonly #registered = new Map<number, { readonly id: number; readonly user: number }[]>();
+  readonly #weights: ReadonlyMap<Act["is"], number>;
+
+  constructor(dice: Dice, clients: number, restMs: number, { operations }: PlanSize) {
+    this.#dice = dice;
+    this.#accounts = dice.from(2, 4);
+    this.#registers = dice.from(1, 3);
+    this.#events = dice.from(1, 2);
+    this.#users = dice.from(6, 20);
+    this.#weights = weightsOf(dice);
+    const keys: string[] = [];
+    const keyed = dice.from(5, 10) / 10;
+    this.operations = [...this.#beginnings(clients)].concat(
+      Array.from({ length: operations }, (_, index) => {
+        const id = FIRST_ID + index;
+        const act = this.#act(id);
+        const key = act.is === "read" || !dice.happens(keyed) ? undefined : `key-${id}`;
+        const isReused = key !== undefined && keys.length > 0 && dice.happens(0.02);
+        if (key !== undefined) keys.push(key);
+        return {
+          id,
+          client: dice.from(0, clients - 1),
+          afterMs: dice.from(0, restMs),
+          node: dice.from(0, 9),
+          act,
+          ...(key !== undefined && { key: isReused ? dice.one(keys) : key }),
+          ...(key !== undefined && dice.happens(0.3) && { repeats: 1 }),
+        };
+      }),
+    );
+  }
+
+  /** What all others need: money, and events that take registrations. */
+  #beginnings(clients: number): Operation[] {
+    const dice = this.#dice;
+    const operations: Operation[] = [];
+    const add = (client: number, act: Act) => {
+      const id = operations.length;
+      operations.push({ id, client, afterMs: 0, node: id, act, key: `key-${id}` });
+    };
+    for (let account = 0; account < this.#accounts; account++) {
+      add(account % clients, { is: "open", account, amount: OPEN_WITH });
+    }
+    for (let event = 0; event < this.#events; event++) {
+      add(event, { is: "schedule", event, plan: seatPlan(dice) });
+      add(event, { is: "publish", event });
+    }
+    return operations;
+  }
+
+  #act(id: number): Act {
+    const dice = this.#dice;
+    const is = this.#drawn();
+    const event = dice.from(0, this.#events - 1);
+    const user = dice.from(0, this.#users - 1);
+    switch (is) {
+      case "transfer": {
+        const from = dice.from(0, this.#accounts - 1);
+        const to = (from + dice.from(1, this.#accounts - 1)) % this.#accounts;
+        return { is, from, to, amount: dice.from(1, OPEN_WITH / 2) };
+      }
+      case "append":
+        return this.#append();
+      case "register":
+        this.#registered.set(event, [...this.#registered.get(event) ?? [], { id, user }]);
+        return { is, event, user };
+      case "withdraw":
+      case "accept": {
+        const known = this.#registered.get(event);
+        if (known === undefined) return this.#append();
+        const { id: registration, user } = dice.one(known.slice(-20));
+        return { is, event, user, registration };
+      }
+      case "revise":
+        return { is, event, capacity: dice.from(1, 12) };
+      case "cancel":
+        return { is, event };
+      default:
+        return this.#read();
+    }
+  }
+
+  #append(): Act {
+    const dice = this.#dice;
+    const register = dice.from(0, this.#registers - 1);
+    const tells = dice.happens(0.3);
+    return {
+      is: "append",
+      register,
+      ...(tells && { tells: dice.from(0, this.#registers - 1) }),
+      ...(tells && dice.happens(0.03) && { isUnhandleable: true }),
+      ...(dice.happens(0.15) && { rings: true }),
+      ...(dice.happens(0.15) && { hasJob: true }),
+      ...(dice.happens(0.02) && { isPoison: true }),
+    };
+  }
+
+  #read(): Act {
+    const dice = this.#dice;
+    const kind = dice.one<ActorKind>(["account", "register", "live_event"]);
+    const sizes = {
+      account: this.#accounts,
+      register: this.#registers,
+      live_event: this.#events,
+    };
+    const index = dice.from(0, sizes[kind] - 1);
+    return { is: "read", kind, index, strength: dice.one(["plain", "session", "strong"]) };
+  }
+
+  #drawn(): Act["is"] {
+    let left = this.#dice.from(1, [...this.#weights.values()].reduce((sum, one) => sum + one));
+    for (const [is, weight] of this.#weights) {
+      left -= weight;
+      if (left <= 0) return is;
+    }
+    throw new Error("More was drawn than there is");
+  }
+}
+
+function weightsOf(dice: Dice): ReadonlyMap<Act["is"], number> {
+  const some = (most: number) => dice.happens(0.2) ? 0 : dice.from(1, most);
+  return new Map<Act["is"], number>([
+    ["transfer", some(40)],
+    ["append", some(40) + 1],
+    ["register", some(60)],
+    ["withdraw", some(30)],
+    ["accept", some(15)],
+    ["revise", some(3)],
+    ["cancel", dice.happens(0.02) ? 1 : 0],
+    ["read", some(20)],
+  ]);
+}
+
+function seatPlan(dice: Dice): SeatPlan {
+  return {
+    capacity: dice.from(1, 8),
+    ...(dice.happens(0.5) && { waitlistCapacity: dice.from(0, 10) }),
+    ...(dice.happens(0.5) && { offerMinutes: 1 }),
+  };
+}
+
+interface Stage {
+  readonly nodes: number;
+  readonly operations: number;
+  readonly lengthMs: number;
+}
+
+function faultsOf(dice: Dice, stage: Stage): Fault[] {
+  const { nodes, operations, lengthMs } = stage;
+  const node = () => dice.from(0, nodes - 1);
+  const atMs = () => dice.from(0, lengthMs);
+  const ms = (most: number) => dice.from(10, most);
+  const at = (of: Readonly<Record<string, number>>) => {
+    const call = dice.one(Object.keys(of));
+    return { node: node(), call, nth: dice.from(1, of[call]!) };
+  };
+  const jumps = () => dice.from(-600, 600) * SECOND_MS;
+  return [
+    ...some(dice, 5, (): Fault => {
+      const side = dice.one(["before", "after"] as const);
+      return { is: "crash", at: at(calls), side, downMs: ms(3_000) };
+    }),
+    ...some(dice, 2, (): Fault => {
+      return { is: "crash", at: at(turns), side: "after", downMs: ms(1_000) };
+    }),
+    ...some(dice, 4, (): Fault => ({ is: "pause", atMs: atMs(), node: node(), ms: ms(12_000) })),
+    ...some(dice, 3, (): Fault => ({ is: "jump", atMs: atMs(), node: node(), byMs: jumps() })),
+    ...some(dice, 4, (): Fault => ({ is: "cut", atMs: atMs(), node: node() })),
+    ...some(dice, 3, (): Fault => ({ is: "hole", atMs: atMs(), node: node(), ms: ms(12_000) })),
+    ...some(dice, 2, (): Fault => ({
+      is: "database jump",
+      atMs: atMs(),
+      // What was due, or leased, waits for as long as that clock goes back.
+      byMs: dice.from(-5, 600) * SECOND_MS,
+    })),
+    ...some(dice, 4, (): Fault => ({ is: "partition", atMs: atMs(), node: node(), ms: ms(3_000) })),
+    ...some(dice, 2, (): Fault => ({ is: "restart", atMs: atMs(), ms: ms(1_500) })),
+    ...[...Object.keys(statementErrors), ...commitMishaps].flatMap((how) =>
+      some(dice, 10, (): Fault => ({ is: "statement", at: at(statements), how: how as Strike }))
+    ),
+    ...packetFaults.flatMap((how) =>
+      some(dice, 6, (): Fault => {
+        const operation = FIRST_ID + dice.from(0, operations - 1);
+        return { is: "packet", operation, nth: dice.happens(0.8) ? 1 : 2, how };
+      })
+    ),
+    ...some(dice, 6, (): Fault => {
+      return { is: "bell", nth: dice.from(1, 20), how: dice.one(["refused", "unheard"] as const) };
+    }),
+  ];
+}
+
+/** At the most, of a statement, of a transaction that writes, and of a new connection. */
+const ERRORS_MOST = 0.01;
+const MISHAPS_MOST = 0.02;
+const CONNECTIONS_MOST = 0.2;
+
+/** Everywhere, in a few runs; in most, only where the plan says. */
+function databaseFaults(dice: Dice): FaultPlan {
+  const isEverywhere = dice.happens(0.2);
+  const rates = (kinds: readonly string[], most: number) =>
+    Object.fromEntries(
+      kinds.filter(() => isEverywhere && dice.happens(0.6)).map((
+        kind,
+      ) => [kind, most * dice.from(1, 10) / 10]),
+    );
+  return {
+    ...noFaults,
+    errors: rates(Object.keys(statementErrors), ERRORS_MOST),
+    commits: rates(commitMishaps, MISHAPS_MOST),
+    tooManyConnections: dice.happens(0.3) ? CONNECTIONS_MOST : 0,
+    stalls: dice.happens(0.3) ? ERRORS_MOST : 0,
+  };
+}
+
+const slowPace: Pace = {
+  connectMs: [5, 40],
+  requestMs: [1, 10],
+  commitMs: [1, 30],
+  replyMs: [1, 10],
+};
+
+type Strike = Extract<Fault, { is: "statement" }>["how"];
+
+/** None at all in many runs; in others, up to `most`. */
+function some(dice: Dice, most: number, fault: () => Fault): Fault[] {
+  if (dice.happens(0.5)) return [];
+  return Array.from({ length: dice.from(1, most) }, fault);
+}

@@ -1,0 +1,50 @@
+/**
+ * What only the whole history shows to have happened.
+ *
+ * @module
+ */
+import { type Chronicle, keyOfRead, type Request } from "./invariants/chronicle.ts";
+import type { Markers } from "./markers.ts";
+
+export function noteSituations(chronicle: Chronicle, markers: Markers): void {
+  for (const request of chronicle.requests) {
+    if (!request.attempts.some(({ ending }) => ending?.is === "fault" && isOpen(ending))) continue;
+    markers.sometimes(
+      isDoneUnheard(request) ? "unknown, and it was done" : "unknown, and it was not done",
+    );
+  }
+  for (const { operation, attempts } of chronicle.reads) {
+    const { kind, key } = keyOfRead(operation);
+    const { ticks } = chronicle.courseAt(kind, key);
+    for (const { ending, invokedAt } of attempts) {
+      if (ending?.is !== "read") continue;
+      const next = ticks[ending.version + 1];
+      if (next !== undefined && next < invokedAt) markers.sometimes("stale read");
+    }
+  }
+  for (const { kind, stream } of chronicle.courses.values()) {
+    if (kind !== "live_event") continue;
+    for (const { type } of stream) {
+      if (type === "Offered") markers.sometimes("seat offered");
+      if (type === "Lapsed") markers.sometimes("offer lapsed");
+    }
+  }
+  const { rung } = chronicle.history;
+  const heard = new Set(rung.map(({ message: { messageId } }) => messageId));
+  for (let again = heard.size; again < rung.length; again++) {
+    markers.sometimes("outside told again");
+  }
+}
+
+function isOpen(ending: { readonly outcome: string }): boolean {
+  return ending.outcome === "unknown";
+}
+
+/** The attempt that nobody heard of is the one that counted. */
+function isDoneUnheard({ attempts, effects, course }: Request): boolean {
+  const [effect] = effects;
+  if (effect === undefined) return false;
+  const { causationId } = course.stream[effect.firstVersion - 1]!;
+  const attempt = attempts.find(({ messageId }) => causationId.startsWith(messageId));
+  return attempt?.ending?.is === "fault";
+}
