@@ -105,8 +105,8 @@ export class Activation {
   #failed: Failed | undefined;
   /** A turn that the store may have taken unheard; catching up shows whether it has. */
   #unheard: Turn | undefined;
-  /** Request hashes of the keyed commands that have no outcome yet. */
-  #keysRunning: Map<string, string> | undefined;
+  /** Those of the keyed commands that have no outcome yet. */
+  #keysRunning: Set<string> | undefined;
   #handled: HandledMessage[] = [];
   #attempts = 0;
   /** In monotonic milliseconds; kept by the system. */
@@ -156,8 +156,8 @@ export class Activation {
     }
     const { idempotency } = letter.envelope;
     if (idempotency !== undefined) {
-      this.#keysRunning ??= new Map();
-      this.#keysRunning.set(runningKey(letter), idempotency.requestHash);
+      this.#keysRunning ??= new Set();
+      this.#keysRunning.add(runningKey(letter));
     }
     this.#wake();
   }
@@ -211,15 +211,14 @@ export class Activation {
     this.#context.wake(this);
   }
 
-  /** Two requests under one key cannot both run: the second would not see the first one's reply. */
+  /**
+   * Two requests under one key cannot both run: the second would not see the first one's reply. Which
+   * of them has the key is not known before that: it may be remembered for the second.
+   */
   #refuseRunningKey(letter: Letter): boolean {
-    const { idempotency } = letter.envelope;
-    if (idempotency === undefined) return false;
-    const running = this.#keysRunning?.get(runningKey(letter));
-    if (running === undefined) return false;
-    const reason = running === idempotency.requestHash
-      ? "idempotency-key-in-progress"
-      : "idempotency-key-reused";
+    if (letter.envelope.idempotency === undefined) return false;
+    if (!this.#keysRunning?.has(runningKey(letter))) return false;
+    const reason = "idempotency-key-in-progress";
     const version = this.#standing?.version ?? 0;
     letter.resolve({ accepted: false, reason, version, replayed: false });
     return true;

@@ -14,8 +14,8 @@ import type { Outcome } from "../../lib/runtime/turn.ts";
 import { migrations } from "../../migrations/all.ts";
 import { commitOf, newEvent, newKind } from "../contracts/store_contract.ts";
 import * as Counter from "../support/counter.ts";
-import { CuttingProxy, type Moment } from "../support/cutting_proxy.ts";
 import { createServerDatabase, serverUrl } from "../support/database.ts";
+import { type Moment, NetworkProxy } from "../support/network_proxy.ts";
 
 /** Pools of their own on one new database, as processes have them. */
 class Pools implements AsyncDisposable {
@@ -168,7 +168,7 @@ const CUTS_EACH = 20;
 for (const moment of moments) {
   Deno.test(`a connection cut ${moment} the commit was sent: one truth, one effect`, async () => {
     await using pools = await Pools.create();
-    await using proxy = new CuttingProxy(pools.url);
+    await using proxy = await NetworkProxy.before(pools.url);
     const { committer } = await pools.open(proxy.url);
     const { db } = await pools.open();
     const store = new PostgresEventStore({ db, committer });
@@ -196,7 +196,7 @@ for (const moment of moments) {
 
   Deno.test(`a connection cut ${moment} the commit of a turn under the row lock: one truth, one effect`, async () => {
     await using pools = await Pools.create();
-    await using proxy = new CuttingProxy(pools.url);
+    await using proxy = await NetworkProxy.before(pools.url);
     const { db } = await pools.open(proxy.url);
     const { committer } = await pools.open();
     const store = new PostgresEventStore({ db, committer });

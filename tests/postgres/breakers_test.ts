@@ -7,7 +7,7 @@ import type { Dependency } from "../../lib/resilience/dependency.ts";
 import { eventually, hasOutcome, one } from "../lib/postgres/database_contract.ts";
 import { serverUrl } from "../support/database.ts";
 import { OwnPostgres } from "../support/own_postgres.ts";
-import { NetworkProxy } from "./network_proxy.ts";
+import { NetworkProxy } from "../support/network_proxy.ts";
 
 /** Resolves with the next change for the better, or the worse. */
 function changeOf(dependency: Dependency): Promise<boolean> {

@@ -11,7 +11,7 @@ import {
 import { migrateToLatest } from "../../lib/postgres/migrate.ts";
 import { eventually, hasOutcome, one } from "../lib/postgres/database_contract.ts";
 import { createServerDatabase, openServerDatabase, serverUrl } from "../support/database.ts";
-import { NetworkProxy } from "./network_proxy.ts";
+import { NetworkProxy } from "../support/network_proxy.ts";
 
 interface Fixture extends AsyncDisposable {
   readonly proxy: NetworkProxy;

@@ -200,9 +200,10 @@ Deno.test("while the first request runs, another under its key is told so", asyn
     await eventually(() => gate.held === 1);
     const type = "/problems/idempotency-key-in-progress";
     assertProblem(await answeredAtOnce(send()), 409, type);
-    assertProblem(await answeredAtOnce(sendOther()), 422, REUSED);
+    assertProblem(await answeredAtOnce(sendOther()), 409, type);
     gate.release();
     assert.equal((await first).status, 201);
+    assertProblem(await sendOther(), 422, REUSED);
     assertSame(await send(), await first);
   }
 });

@@ -60,9 +60,18 @@ export class ServerProcess implements AsyncDisposable {
   }
 
   static async spawn(variables: Variables, ...args: readonly string[]): Promise<ServerProcess> {
+    return await ServerProcess.#spawn([], variables, args);
+  }
+
+  static async #spawn(
+    through: readonly string[],
+    variables: Variables,
+    args: readonly string[],
+  ): Promise<ServerProcess> {
     const [, ...flags] = await startCommand();
-    const child = new Deno.Command("deno", {
-      args: ["run", "--quiet", "--frozen", ...flags, "main.ts", ...args],
+    const [program, ...before] = [...through, "deno"];
+    const child = new Deno.Command(program!, {
+      args: [...before, "run", "--quiet", "--frozen", ...flags, "main.ts", ...args],
       cwd: root,
       env: { ...baseVariables, ...variables },
       stdin: "null",
@@ -72,9 +81,12 @@ export class ServerProcess implements AsyncDisposable {
     return new ServerProcess(child);
   }
 
-  /** Resolves once requests are answered. */
-  static async start(variables: Variables): Promise<ServerProcess> {
-    const server = await ServerProcess.spawn(variables);
+  /** Resolves once requests are answered. `through` is a program that becomes the one it is given. */
+  static async start(
+    variables: Variables,
+    through: readonly string[] = [],
+  ): Promise<ServerProcess> {
+    const server = await ServerProcess.#spawn(through, variables, []);
     const { url } = await server.logged("listening");
     server.#url = url as string;
     return server;
@@ -95,6 +107,10 @@ export class ServerProcess implements AsyncDisposable {
 
   get port(): string {
     return new URL(this.url).port;
+  }
+
+  get hasEnded(): boolean {
+    return this.#hasEnded;
   }
 
   get log(): LogEntry[] {

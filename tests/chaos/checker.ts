@@ -1,0 +1,255 @@
+/**
+ * Reads a history against the database that was left, and says what cannot have happened.
+ *
+ * Every acknowledged command names the version that it led to, which makes easy what is hard in
+ * general: one order explains everything if, and only if, the recorded order agrees with who was
+ * answered before whom asked.
+ *
+ * @module
+ */
+import { type ActorFindings, checkActor } from "./actor_check.ts";
+import { Breaches } from "./breaches.ts";
+import { commandNames, type Ended, type Entry, type Invoked } from "./history.ts";
+import type { Counts, RecordedEvent } from "./rules.ts";
+
+/** What the service remembers to have answered. */
+export interface RememberedReply {
+  readonly idempotencyKey: string;
+  readonly isAccepted: boolean;
+  readonly version: number;
+  readonly reason?: string;
+}
+
+export interface Notice {
+  readonly userId: string;
+  readonly key: string;
+  readonly type: string;
+  readonly at: number;
+}
+
+export interface Listed extends Counts {
+  readonly key: string;
+  readonly version: number;
+}
+
+/** The database after everything has come to rest. */
+export interface Remains {
+  /** In the order of key and version. */
+  readonly events: AsyncIterable<RecordedEvent> | Iterable<RecordedEvent>;
+  readonly replies: AsyncIterable<RememberedReply> | Iterable<RememberedReply>;
+  readonly notices: AsyncIterable<Notice> | Iterable<Notice>;
+  readonly listed: AsyncIterable<Listed> | Iterable<Listed>;
+  /** What should not be there any more, by name. */
+  readonly leftovers: Readonly<Record<string, number>>;
+}
+
+export interface Operation {
+  readonly invoked: Invoked;
+  ended?: Ended;
+  /** Attempts whose outcome was unknown. */
+  unknown: number;
+}
+
+/** How many operations of a kind ended how; `attempts` that did not end them are on top. */
+export interface Tally {
+  ok: number;
+  fail: number;
+  info: number;
+  attempts: number;
+}
+
+export interface Verdict {
+  readonly breaches: readonly string[];
+  /** More than are told in words. */
+  readonly breachCount: number;
+  readonly tallies: ReadonlyMap<string, Tally>;
+  readonly acknowledged: number;
+  readonly events: number;
+}
+
+/** Of operations that ended, as many at least have to have succeeded: else little was tested. */
+const OK_SHARE_MIN = 0.6;
+
+export async function check(
+  history: AsyncIterable<Entry> | Iterable<Entry>,
+  remains: Remains,
+): Promise<Verdict> {
+  const breaches = new Breaches();
+  const operations = await operationsIn(history, breaches);
+  const replies = new Map<string, RememberedReply>();
+  for await (const reply of remains.replies) replies.set(reply.idempotencyKey, reply);
+  checkRepetitions(operations, breaches);
+
+  const byKey = new Map<string, Operation[]>();
+  const byCommand = new Map<string, Operation>();
+  for (const operation of operations.values()) {
+    const { invoked, ended } = operation;
+    if (invoked.command !== undefined) byCommand.set(invoked.command, operation);
+    const key = ended?.key ?? invoked.key;
+    if (key === "") continue;
+    if (!byKey.has(key)) byKey.set(key, []);
+    byKey.get(key)!.push(operation);
+  }
+  const findings = new Map<string, ActorFindings>();
+  const notices = new Map<string, number>();
+  let recorded = 0;
+  for await (const events of byActor(remains.events)) {
+    const { key } = events[0]!;
+    recorded += events.length;
+    countNotices(notices, events);
+    const context = { operations: byKey.get(key) ?? [], byCommand, replies, breaches };
+    findings.set(key, checkActor(key, events, context));
+  }
+  for (const [key, operations] of byKey) {
+    if (findings.has(key)) continue;
+    findings.set(key, checkActor(key, [], { operations, byCommand, replies, breaches }));
+  }
+  await checkListing(remains.listed, findings, breaches);
+  await checkNotices(remains.notices, notices, breaches);
+  for (const [name, count] of Object.entries(remains.leftovers)) {
+    if (count > 0) breaches.add("undrained", `${count} ${name} are left`);
+  }
+  const tallies = tallied(operations.values());
+  checkTallies(tallies, breaches);
+  const acknowledged = commandNames.reduce((sum, name) => sum + (tallies.get(name)?.ok ?? 0), 0);
+  return { ...breaches.told(), tallies, acknowledged, events: recorded };
+}
+
+async function operationsIn(
+  history: AsyncIterable<Entry> | Iterable<Entry>,
+  breaches: Breaches,
+): Promise<ReadonlyMap<number, Operation>> {
+  const operations = new Map<number, Operation>();
+  for await (const entry of history) {
+    switch (entry.type) {
+      case "fault":
+        break;
+      case "invoke":
+        operations.set(entry.i, { invoked: entry, unknown: 0 });
+        break;
+      case "info":
+        operations.get(entry.i)!.unknown++;
+        if (entry.http === 500) breaches.add("bug", `operation ${entry.i} was answered 500`);
+        break;
+      default:
+        operations.get(entry.i)!.ended = entry;
+    }
+  }
+  return operations;
+}
+
+/** Whoever asks again is told the same; whoever asks for something else under the key, nothing. */
+function checkRepetitions(
+  operations: ReadonlyMap<number, Operation>,
+  breaches: Breaches,
+): void {
+  for (const { invoked: { i, f, of }, ended } of operations.values()) {
+    if (ended === undefined) continue;
+    if (f === "misuse" && ended.http !== 422) {
+      breaches.add("misuse", `operation ${i}: another's key was answered ${ended.http}`);
+    }
+    if (f !== "repeat") continue;
+    const first = operations.get(of!)!.ended!;
+    const [was, is] = [first, ended].map(({ http, version, value }) => {
+      return JSON.stringify([http, version, sorted(value)]);
+    });
+    if (was !== is) breaches.add("other-reply", `operation ${i}: ${is}, where ${of} was ${was}`);
+  }
+}
+
+/** With its fields in the order of their names: the database keeps them in one of its own. */
+function sorted(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => a < b ? -1 : 1));
+}
+
+async function* byActor(
+  events: Remains["events"],
+): AsyncGenerator<readonly RecordedEvent[]> {
+  let some: RecordedEvent[] = [];
+  for await (const event of events) {
+    if (some.length > 0 && some[0]!.key !== event.key) {
+      yield some;
+      some = [];
+    }
+    some.push(event);
+  }
+  if (some.length > 0) yield some;
+}
+
+const noticeOf: Readonly<Record<string, string>> = {
+  Registered: "confirmed",
+  Waitlisted: "waitlisted",
+  Promoted: "promoted",
+  Offered: "offered",
+  OfferShortened: "offer_shortened",
+  Lapsed: "offer_lapsed",
+};
+
+function noticeText({ userId, key, type, at }: Notice): string {
+  return `${type} to ${userId} of ${key} at ${at}`;
+}
+
+function countNotices(due: Map<string, number>, events: readonly RecordedEvent[]): void {
+  for (const { key, type, data, at } of events) {
+    const noticed = noticeOf[type];
+    if (noticed === undefined) continue;
+    const text = noticeText({ userId: data.userId, key, type: noticed, at });
+    due.set(text, (due.get(text) ?? 0) + 1);
+  }
+}
+
+async function checkNotices(
+  notices: Remains["notices"],
+  due: Map<string, number>,
+  breaches: Breaches,
+): Promise<void> {
+  for await (const notice of notices) {
+    const text = noticeText(notice);
+    due.set(text, (due.get(text) ?? 0) - 1);
+  }
+  for (const [text, left] of due) {
+    if (left > 0) breaches.add("notice", `${text} was never told`);
+    if (left < 0) breaches.add("notice", `${text} was told ${-left} times too often`);
+  }
+}
+
+async function checkListing(
+  listed: Remains["listed"],
+  findings: ReadonlyMap<string, ActorFindings>,
+  breaches: Breaches,
+): Promise<void> {
+  const missing = new Set(findings.keys());
+  for await (const { key, ...shown } of listed) {
+    missing.delete(key);
+    const is = JSON.stringify(findings.get(key));
+    const told = JSON.stringify(shown);
+    if (is !== told) breaches.add("listing", `${key} is listed as ${told}, and is ${is}`);
+  }
+  for (const key of missing) {
+    if (findings.get(key)!.version > 0) breaches.add("listing", `${key} is not listed`);
+  }
+}
+
+function tallied(operations: Iterable<Operation>): ReadonlyMap<string, Tally> {
+  const tallies = new Map<string, Tally>();
+  for (const { invoked: { f }, ended, unknown } of operations) {
+    const tally = tallies.get(f) ?? { ok: 0, fail: 0, info: 0, attempts: 0 };
+    tally[ended?.type ?? "info"]++;
+    tally.attempts += unknown;
+    tallies.set(f, tally);
+  }
+  return tallies;
+}
+
+/** A run in which nothing succeeds would pass everything else. */
+function checkTallies(tallies: ReadonlyMap<string, Tally>, breaches: Breaches): void {
+  let [ok, all] = [0, 0];
+  for (const name of [...commandNames, "read", "strong-read", "standing", "repeat"]) {
+    const tally = tallies.get(name) ?? { ok: 0, fail: 0, info: 0, attempts: 0 };
+    if (tally.ok === 0) breaches.add("too-little", `no ${name} has succeeded`);
+    ok += tally.ok;
+    all += tally.ok + tally.fail + tally.info;
+  }
+  if (ok < OK_SHARE_MIN * all) breaches.add("too-little", `${ok} of ${all} have succeeded`);
+}
