@@ -7,7 +7,7 @@ import { commitOf, newEvent } from "../contracts/store_contract.ts";
 import { type Answer, Api, assertProblem, databaseOfThisFile, itemsOf } from "../support/api.ts";
 import { postIn } from "../support/post.ts";
 
-const database = await databaseOfThisFile({ queryTimeoutMs: 3_600_000 });
+const database = await databaseOfThisFile();
 const { store, outbox } = postIn(database);
 
 const INVALID = "/problems/invalid-request";

@@ -11,7 +11,7 @@ import {
   since,
 } from "../support/api.ts";
 
-const database = await databaseOfThisFile({ queryTimeoutMs: 3_600_000 });
+const database = await databaseOfThisFile();
 
 const NAME = "live_event_listing";
 const REBUILD = `/projections/${NAME}/rebuild`;

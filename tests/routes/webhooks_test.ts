@@ -17,9 +17,9 @@ import {
 } from "../support/api.ts";
 import { Sink } from "../support/sink.ts";
 
-const database = await databaseOfThisFile({ queryTimeoutMs: 3_600_000 });
+const database = await databaseOfThisFile();
 /** One in which nobody ever has an endpoint. */
-const unheard = await databaseOfThisFile({ queryTimeoutMs: 3_600_000 });
+const unheard = await databaseOfThisFile();
 
 const NOWHERE = "00000000-0000-7000-8000-000000000000";
 

@@ -35,7 +35,8 @@ const key = await openTokenKey({ secret: new Uint8Array(32).fill(7), dataDir: ""
  * Opening one takes half a second, so they share it; what they make must be their own.
  */
 export async function databaseOfThisFile(limits: Limits = {}): Promise<Database> {
-  const database = await openMemoryDatabase(limits);
+  // The timer that watches over queries is set anew amid some test, and outlives that.
+  const database = await openMemoryDatabase({ queryTimeoutMs: 3_600_000, ...limits });
   Deno.test.afterAll(async () => await database[Symbol.asyncDispose]());
   await migrateToLatest(database.maintenance, migrations);
   return database;
