@@ -57,11 +57,6 @@ class Storyteller {
     return i;
   }
 
-  /** What a timer did, in the name of whom it was set by. */
-  lapsed(by: number, ...data: readonly (Record<string, unknown> & { readonly type: string })[]) {
-    this.#record(`command-${by}`, `timer-${this.#time++}`, ...data);
-  }
-
   end(listed: Record<string, unknown>): Story {
     const version = this.#story.events.length;
     return { ...this.#story, listed: { key: KEY, version, ...listed } };
@@ -201,15 +196,15 @@ function renumber({ events }: Story): void {
   events.forEach((event, index) => Object.assign(event, { version: index + 1 }));
 }
 
-const breaks: readonly [name: string, kind: string, spoil: (story: Story) => void][] = [
+const breaks: readonly [name: string, found: string, spoil: (story: Story) => void][] = [
   ["an acknowledged command is not there", "lost", (story) => {
     story.events.pop();
   }],
   ["a command has its effect twice", "doubled", (story) => {
     story.events.push({ ...story.events[7]!, version: 9, causationId: "message-again" });
   }],
-  ["a message has its effect twice", "doubled", (story) => {
-    story.events.push({ ...story.events[2]!, version: 9 });
+  ["a message has its effect twice", "doubled: .*its message", (story) => {
+    story.events.push({ ...story.events[2]!, version: 9, type: "Lapsed" });
   }],
   ["a refused command is there after all", "failed-but-applied", (story) => {
     Object.assign(story.events[7]!, { correlationId: "command-5" });
@@ -226,7 +221,7 @@ const breaks: readonly [name: string, kind: string, spoil: (story: Story) => voi
   ["the second in line is promoted", "rule", (story) => {
     Object.assign(story.events[5]!.data, { registrationId: "seat-cat", userId: "cat" });
   }],
-  ["somebody waits while a seat is free", "rule", (story) => {
+  ["somebody waits while a seat is free", "rule: .*waits", (story) => {
     story.events.splice(5, 1);
     renumber(story);
   }],
@@ -253,7 +248,7 @@ const breaks: readonly [name: string, kind: string, spoil: (story: Story) => voi
     ended(story, 11).version = 80;
   }],
   ["a strong read is older than what was acknowledged", "stale", (story) => {
-    Object.assign(ended(story, 6), { version: 2, value: story.history[0]! });
+    ended(story, 6).version = 2;
   }],
   ["it is sold out while there is room", "false-rejection", (story) => {
     const reply = story.replies.find(({ idempotencyKey }) => idempotencyKey === "key-5")!;
@@ -303,12 +298,13 @@ const breaks: readonly [name: string, kind: string, spoil: (story: Story) => voi
   }],
 ];
 
-for (const [name, kind, spoil] of breaks) {
+for (const [name, found, spoil] of breaks) {
   Deno.test(`it is found when ${name}`, async () => {
     const spoilt = story();
     spoil(spoilt);
     const { breaches } = await verdictOn(spoilt);
-    assert(breaches.some((text) => text.startsWith(`${kind}: `)), `found: ${breaches.join("\n")}`);
+    const isFound = breaches.some((text) => new RegExp(`^${found}`).test(text));
+    assert(isFound, `found: ${breaches.join("\n")}`);
   });
 }
 
