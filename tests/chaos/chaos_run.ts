@@ -4,15 +4,15 @@
  * @module
  */
 import { sql } from "kysely";
-import { ConfigurationError, readConfig } from "../../lib/config.ts";
 import { systemEnv } from "../../lib/env.ts";
 import { type Database, openDatabase } from "../../lib/postgres/database.ts";
-import { hindrance, OwnPostgres } from "../support/own_postgres.ts";
+import { OwnPostgres } from "../support/own_postgres.ts";
 import { OwnRedis } from "../support/own_redis.ts";
 import { tokenFor } from "../support/server_process.ts";
 import { VirtualEnv } from "../support/virtual_env.ts";
 import { check, type Verdict } from "./checker.ts";
 import { Clients } from "./client.ts";
+import { hindrances } from "./hindrances.ts";
 import { History, readHistory } from "./history.ts";
 import { HttpClient } from "./http_client.ts";
 import { Load } from "./load.ts";
@@ -323,30 +323,6 @@ async function people(): Promise<readonly Person[]> {
     const id = `person-${n}`;
     return { id, token: await tokenFor(id) };
   }));
-}
-
-/** What this machine cannot do, and why. */
-async function hindrances(): Promise<ReadonlyMap<FaultKind, string>> {
-  const skipped = new Map<FaultKind, string>();
-  const skip = (why: string | undefined, ...kinds: readonly FaultKind[]) => {
-    if (why !== undefined) { for (const kind of kinds) skipped.set(kind, why); }
-  };
-  skip(await hindrance("volumes"), "data-full", "wal-full");
-  skip(await hindrance("trip"), "wal-error", "slow-disk");
-  skip(await hindranceOfRedis(), "redis-kill", "redis-pause", "redis-flush");
-  skip(await NodePlace.hindranceOfClocks(), "clock");
-  return skipped;
-}
-
-async function hindranceOfRedis(): Promise<string | undefined> {
-  try {
-    readConfig({ REDIS_URL: "nowhere" });
-    return "the service knows of no REDIS_URL";
-  } catch (error) {
-    if (!(error instanceof ConfigurationError)) throw error;
-  }
-  const version = new Deno.Command("redis-server", { args: ["--version"], stdout: "null" });
-  return await version.output().then(() => undefined, () => "no redis-server is installed");
 }
 
 function seconds(ms: number): string {

@@ -64,6 +64,8 @@ export interface Verdict {
   readonly breachCount: number;
   readonly tallies: ReadonlyMap<string, Tally>;
   readonly acknowledged: number;
+  /** Until whoever waited longest had a definite answer. */
+  readonly longestMs: number;
   readonly events: number;
 }
 
@@ -112,7 +114,8 @@ export async function check(
   const tallies = tallied(operations.values());
   checkTallies(tallies, breaches);
   const acknowledged = commandNames.reduce((sum, name) => sum + (tallies.get(name)?.ok ?? 0), 0);
-  return { ...breaches.told(), tallies, acknowledged, events: recorded };
+  const longestMs = longestWaitMs(operations.values());
+  return { ...breaches.told(), tallies, acknowledged, longestMs, events: recorded };
 }
 
 async function operationsIn(
@@ -250,6 +253,14 @@ function tallied(operations: Iterable<Operation>): ReadonlyMap<string, Tally> {
     tallies.set(f, tally);
   }
   return tallies;
+}
+
+function longestWaitMs(operations: Iterable<Operation>): number {
+  let longest = 0;
+  for (const { invoked, ended } of operations) {
+    if (ended !== undefined) longest = Math.max(longest, ended.t - invoked.t);
+  }
+  return longest / 1e6;
 }
 
 /** A run in which nothing succeeds would pass everything else. */
