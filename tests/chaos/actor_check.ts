@@ -8,8 +8,10 @@ import type { Operation, RememberedReply } from "./checker.ts";
 import { commandNames } from "./history.ts";
 import { type Counts, LiveEventRules, type RecordedEvent } from "./rules.ts";
 
-/** Where it ends. */
-export type ActorFindings = Counts & { readonly version: number };
+/** Where it stood when all had come to rest, and at each version that it had later. */
+export interface ActorFindings {
+  readonly stands: readonly (Counts & { readonly version: number })[];
+}
 
 export interface ActorContext {
   /** All that were about it. */
@@ -259,6 +261,7 @@ function replayed(
     });
   };
   lookAround(0);
+  let stands = [{ version: 0, ...rules.counts }];
   events.forEach((event, index) => {
     const at = `${key} at ${event.version}, ${event.type}`;
     if (event.version !== index + 1) breaches.add("gap", `${at}: it is number ${index + 1}`);
@@ -266,6 +269,8 @@ function replayed(
     if (events[index + 1]?.causationId === event.causationId) return;
     for (const text of rules.atRest()) breaches.add("rule", `${at}: ${text}`);
     lookAround(event.version);
+    const standing = { version: event.version, ...rules.counts };
+    stands = event.isLate ? [...stands, standing] : [standing];
   });
   const version = events.length;
   for (const { operation: { invoked, ended } } of [...open, ...refusals.slice(next)]) {
@@ -274,7 +279,7 @@ function replayed(
   for (const at of looks.keys()) {
     breaches.add("answer", `${key}: told of version ${at}, which is not`);
   }
-  return { version, ...rules.counts };
+  return { stands };
 }
 
 function refusalText(

@@ -5,22 +5,23 @@
  */
 import { sql } from "kysely";
 import { systemEnv } from "../../lib/env.ts";
-import { TransientFault } from "../../lib/fault.ts";
 import { type Database, openDatabase } from "../../lib/postgres/database.ts";
-import { hindrance, OwnPostgres } from "../support/own_postgres.ts";
-import { insist } from "../support/stricken_cluster.ts";
+import { OwnPostgres } from "../support/own_postgres.ts";
+import { OwnRedis } from "../support/own_redis.ts";
 import { tokenFor } from "../support/server_process.ts";
 import { VirtualEnv } from "../support/virtual_env.ts";
 import { check, type Verdict } from "./checker.ts";
 import { Clients } from "./client.ts";
+import { hindrances } from "./hindrances.ts";
 import { History, readHistory } from "./history.ts";
 import { HttpClient } from "./http_client.ts";
 import { Load } from "./load.ts";
 import { Nemesis } from "./nemesis.ts";
 import { NodePlace } from "./nodes.ts";
-import { drawnPlan, type Fault, type FaultKind, faultKinds, type Plan } from "./plan.ts";
+import { drawnPlan, type Edge, type Fault, type FaultKind, faultKinds, type Plan } from "./plan.ts";
 import { Probes } from "./probes.ts";
-import { leftovers, remainsIn } from "./remains.ts";
+import { isReached, remainsIn, type Rest, restOf } from "./remains.ts";
+import { Watch } from "./watch.ts";
 import { type Person, reading } from "./wishes.ts";
 
 export interface ChaosOptions {
@@ -28,6 +29,8 @@ export interface ChaosOptions {
   readonly seed: number;
   /** Operations a second. */
   readonly rate: number;
+  /** Kinds of faults, if not all. */
+  readonly only: readonly FaultKind[] | undefined;
   /** For the plan, the history and the clocks. */
   readonly directory: string;
   readonly say: (line: string) => void;
@@ -86,13 +89,13 @@ export class ChaosRun implements AsyncDisposable {
   readonly #nodes: readonly NodePlace[];
   readonly #history: History;
   readonly #nemesis: Nemesis;
-  #dueBefore = new Date(0);
 
   private constructor(
     options: ChaosOptions,
     parts: {
       readonly skipped: ReadonlyMap<FaultKind, string>;
       readonly server: OwnPostgres;
+      readonly redis: OwnRedis | undefined;
       readonly database: Database;
       readonly nodes: readonly NodePlace[];
       readonly history: History;
@@ -118,12 +121,19 @@ export class ChaosRun implements AsyncDisposable {
     const server = opening.use(
       await OwnPostgres.start({ settings, ...(withVolumes && { volumeMb: VOLUME_MB }) }),
     );
+    const redis = skipped.has("redis-kill") ? undefined : opening.use(await OwnRedis.start());
     const database = opening.use(await openDatabase({ url: server.url, poolMax: 2 }));
     const isClockSet = !skipped.has("clock");
     const nodes: NodePlace[] = [];
     for (let n = 0; n < NODES; n++) {
       const clock = isClockSet ? `${directory}/clock-${n}` : undefined;
-      nodes.push(opening.use(await NodePlace.open({ databaseUrl: server.url, clock })));
+      nodes.push(opening.use(
+        await NodePlace.open({
+          databaseUrl: server.url,
+          redisUrl: redis?.url,
+          clock,
+        }),
+      ));
     }
     // The first finds nothing, and makes the tables.
     for (const node of nodes) await node.start();
@@ -134,17 +144,22 @@ export class ChaosRun implements AsyncDisposable {
         seconds(performance.now())
       }; Postgres ${database.durability.version}`,
     );
-    return new ChaosRun(options, { skipped, server, database, nodes, history }, opening.move());
+    return new ChaosRun(
+      options,
+      { skipped, server, redis, database, nodes, history },
+      opening.move(),
+    );
   }
 
   async run(): Promise<ChaosOutcome> {
-    const { seed, forMs, rate, directory, say } = this.#options;
-    const kinds = faultKinds.filter((kind) => !this.#skipped.has(kind));
-    const plan = drawnPlan({ seed, forMs, nodes: NODES, kinds });
+    const { seed, forMs, rate, directory, say, only = faultKinds } = this.#options;
+    const kinds = only.filter((kind) => !this.#skipped.has(kind));
+    const plan = drawnPlan({ seed, forMs, nodes: NODES, edges: this.#edges, kinds });
     await Deno.writeTextFile(`${directory}/plan.json`, JSON.stringify(plan, undefined, 1));
     say(`Seed ${seed}: ${kinds.length} kinds of faults in ${seconds(forMs)}`);
     for (const [kind, why] of this.#skipped) say(`  cannot: ${kind}: ${why.trim()}`);
 
+    await using _watch = new Watch(this.#database.db, `${directory}/activity.jsonl`);
     using http = new HttpClient(this.#nodes.map(({ url }) => url));
     const given = new AbortController();
     const clients = new Clients(http, this.#history, given.signal);
@@ -162,14 +177,18 @@ export class ChaosRun implements AsyncDisposable {
     const episodes = await this.#storm(plan, probes);
     over.abort();
     this.#heal();
-    const drainedMs = await this.#rest(loading, given);
+    const { rest, drainedMs } = await this.#rest(loading, given);
     say(`At rest ${seconds(drainedMs)} after the last fault`);
     await this.#finalReads(clients, organizer, load.keys);
-    return await this.#outcome({ kinds, episodes, withheld: load.withheld, drainedMs });
+    return await this.#outcome({ kinds, episodes, withheld: load.withheld, drainedMs }, rest);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#resources.disposeAsync();
+  }
+
+  get #edges(): readonly Edge[] {
+    return Object.keys(this.#nodes[0]!.edges) as Edge[];
   }
 
   async #storm({ episodes }: Plan, probes: Probes): Promise<Episode[]> {
@@ -228,47 +247,25 @@ export class ChaosRun implements AsyncDisposable {
   }
 
   #heal(): void {
-    for (const { edges } of this.#nodes) {
-      edges.clients.heal();
-      edges.database.heal();
-    }
+    for (const node of this.#nodes) node.heal();
   }
 
-  /** Until everybody was answered and nothing is left to do; says how long that took. */
-  async #rest(loading: Promise<void>, given: AbortController): Promise<number> {
+  /** Waits until everybody was answered and nothing is left to do, though not for ever. */
+  async #rest(
+    loading: Promise<void>,
+    given: AbortController,
+  ): Promise<{ readonly rest: Rest; readonly drainedMs: number }> {
     const { db } = this.#database;
     const healedAt = performance.now();
     const timer = setTimeout(() => given.abort(), DRAIN_MS_MAX);
     await loading;
     clearTimeout(timer);
-    // Timers that are due only later are not waited for.
-    const due = await insist(db, sql<{ now: Date }>`select now() as now`, RECOVERY_MS_MAX);
-    this.#dueBefore = due[0]!.now;
-    while (performance.now() - healedAt < DRAIN_MS_MAX && !await this.#isDrained()) {
+    let rest = await restOf(db);
+    while (!isReached(rest) && performance.now() - healedAt < DRAIN_MS_MAX) {
       await systemEnv.sleep(REST_MS);
+      rest = await restOf(db, rest.until);
     }
-    return performance.now() - healedAt;
-  }
-
-  async #isDrained(): Promise<boolean> {
-    try {
-      const left = await leftovers(this.#database.db, this.#dueBefore);
-      return Object.values(left).every((count) => count === 0) && await this.#isListed();
-    } catch (fault) {
-      if (!(fault instanceof TransientFault)) throw fault;
-      return false;
-    }
-  }
-
-  /** Whether those who follow the feed have come to its end. */
-  async #isListed(): Promise<boolean> {
-    const { rows } = await sql<{ isListed: boolean }>`
-      select not exists (select from event join checkpoint on
-          (event.transaction, event.position) > (checkpoint.transaction, checkpoint.position)
-          and event.transaction > checkpoint.through
-        where event.kind = 'live_event' and checkpoint.projection like 'live_event%') as "isListed"`
-      .execute(this.#database.db);
-    return rows[0]!.isListed;
+    return { rest, drainedMs: performance.now() - healedAt };
   }
 
   async #finalReads(
@@ -287,6 +284,7 @@ export class ChaosRun implements AsyncDisposable {
 
   async #outcome(
     known: Pick<ChaosOutcome, "kinds" | "episodes" | "withheld" | "drainedMs">,
+    rest: Rest,
   ): Promise<ChaosOutcome> {
     const { seed, forMs, directory } = this.#options;
     const ends = await Promise.all(this.#nodes.map((node) => node.end()));
@@ -299,7 +297,7 @@ export class ChaosRun implements AsyncDisposable {
     for (const node of this.#nodes) {
       for (const [text, count] of node.errors) errors.set(text, (errors.get(text) ?? 0) + count);
     }
-    const remains = await remainsIn(this.#database.db, this.#dueBefore);
+    const remains = remainsIn(this.#database.db, rest);
     const verdict = await check(readHistory(`${directory}/history.jsonl`), remains);
     const tookMs = performance.now() - this.#startedAt;
     const { counts } = this.#nemesis;
@@ -325,18 +323,6 @@ async function people(): Promise<readonly Person[]> {
     const id = `person-${n}`;
     return { id, token: await tokenFor(id) };
   }));
-}
-
-/** What this machine cannot do, and why. */
-async function hindrances(): Promise<ReadonlyMap<FaultKind, string>> {
-  const skipped = new Map<FaultKind, string>();
-  const skip = (why: string | undefined, ...kinds: readonly FaultKind[]) => {
-    if (why !== undefined) { for (const kind of kinds) skipped.set(kind, why); }
-  };
-  skip(await hindrance("volumes"), "data-full", "wal-full");
-  skip(await hindrance("trip"), "wal-error", "slow-disk");
-  skip(await NodePlace.hindranceOfClocks(), "clock");
-  return skipped;
 }
 
 function seconds(ms: number): string {

@@ -9,6 +9,7 @@ import { TransientFault } from "../../lib/fault.ts";
 import type { Database } from "../../lib/postgres/database.ts";
 import type { Treat, Weather } from "../support/network_proxy.ts";
 import type { OwnPostgres } from "../support/own_postgres.ts";
+import type { OwnRedis } from "../support/own_redis.ts";
 import { insist } from "../support/stricken_cluster.ts";
 import { IdleSessions } from "./idle_sessions.ts";
 import type { NodePlace } from "./nodes.ts";
@@ -26,6 +27,7 @@ export interface Strike {
 export interface NemesisOptions {
   readonly nodes: readonly NodePlace[];
   readonly server: OwnPostgres;
+  readonly redis: OwnRedis | undefined;
   /** Straight to the server, for looking around and for locks. */
   readonly database: Database;
 }
@@ -81,6 +83,10 @@ export class Nemesis {
         return await this.#exhaust(fault);
       case "lock-storm":
         return await this.#lock(fault);
+      case "redis-kill":
+      case "redis-pause":
+      case "redis-flush":
+        return await this.#strikeRedis(fault);
       default:
         return await this.#network(fault);
     }
@@ -219,8 +225,20 @@ export class Nemesis {
     return { fired: true, endedAt: performance.now() };
   }
 
+  async #strikeRedis({ kind, ms }: Fault): Promise<Strike> {
+    const redis = this.#options.redis!;
+    if (kind === "redis-flush") await redis.command("FLUSHALL");
+    else if (kind === "redis-kill") await redis.crash();
+    else redis.freeze();
+    await systemEnv.sleep(ms);
+    const endedAt = performance.now();
+    if (kind === "redis-kill") await redis.restart();
+    if (kind === "redis-pause") redis.thaw();
+    return { fired: true, endedAt };
+  }
+
   async #network({ kind, nodes, edge, ms }: Fault): Promise<Strike> {
-    const way = this.#options.nodes[nodes[0]!]!.edges[edge];
+    const way = this.#options.nodes[nodes[0]!]!.edges[edge]!;
     if (kind === "reset") {
       const count = way.reset();
       const note = `${count} connections of ${edge}`;

@@ -7,10 +7,11 @@
 import { systemEnv } from "../../lib/env.ts";
 import { NetworkProxy } from "../support/network_proxy.ts";
 import { freePort, ServerProcess } from "../support/server_process.ts";
-import type { Edge } from "./plan.ts";
 
 export interface NodeOptions {
   readonly databaseUrl: string;
+  /** Of the Redis over which nodes tell one another of news, where there is one. */
+  readonly redisUrl: string | undefined;
   /** Where its clock is kept, in so far as it may be set. */
   readonly clock: string | undefined;
 }
@@ -25,9 +26,13 @@ const END_MS_MAX = 20_000;
 
 const clockProgram = new URL("with_clock", import.meta.url).pathname;
 
+type Edges = Readonly<Record<"clients" | "database", NetworkProxy>> & {
+  readonly redis?: NetworkProxy;
+};
+
 /** One place of the cluster: its address stays, whichever process is behind it. */
 export class NodePlace implements AsyncDisposable {
-  readonly edges: Readonly<Record<Edge, NetworkProxy>>;
+  readonly edges: Edges;
   readonly #options: NodeOptions;
   readonly #port: string;
   #process: ServerProcess | undefined;
@@ -39,7 +44,7 @@ export class NodePlace implements AsyncDisposable {
   private constructor(
     options: NodeOptions,
     port: number,
-    edges: Readonly<Record<Edge, NetworkProxy>>,
+    edges: Edges,
   ) {
     this.#options = options;
     this.#port = String(port);
@@ -50,7 +55,9 @@ export class NodePlace implements AsyncDisposable {
     const port = freePort();
     const clients = await NetworkProxy.before(`http://127.0.0.1:${port}`);
     const database = await NetworkProxy.before(options.databaseUrl);
-    const place = new NodePlace(options, port, { clients, database });
+    const { redisUrl } = options;
+    const redis = redisUrl === undefined ? {} : { redis: await NetworkProxy.before(redisUrl) };
+    const place = new NodePlace(options, port, { clients, database, ...redis });
     await place.setClock(0);
     return place;
   }
@@ -73,6 +80,7 @@ export class NodePlace implements AsyncDisposable {
     const { clock } = this.#options;
     const variables = {
       DATABASE_URL: this.edges.database.url,
+      ...(this.edges.redis !== undefined && { REDIS_URL: this.edges.redis.url }),
       DATABASE_POOL_MAX: String(POOL_MAX),
       IDLE_MS: String(IDLE_MS),
       PORT: this.#port,
@@ -105,6 +113,11 @@ export class NodePlace implements AsyncDisposable {
     return this.#signal("SIGSTOP");
   }
 
+  /** All ways from and to it are as they should be. */
+  heal(): void {
+    for (const edge of Object.values(this.edges)) edge.heal();
+  }
+
   thaw(): boolean {
     return this.#signal("SIGCONT");
   }
@@ -133,8 +146,7 @@ export class NodePlace implements AsyncDisposable {
     const process = this.#process;
     this.#process = undefined;
     await process?.[Symbol.asyncDispose]();
-    await this.edges.clients[Symbol.asyncDispose]();
-    await this.edges.database[Symbol.asyncDispose]();
+    for (const edge of Object.values(this.edges)) await edge[Symbol.asyncDispose]();
   }
 
   #signal(signal: Deno.Signal): boolean {

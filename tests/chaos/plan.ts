@@ -6,7 +6,7 @@
 import { VirtualEnv } from "../support/virtual_env.ts";
 
 /** Which part of the way a network fault is on. */
-export type Edge = "clients" | "database";
+export type Edge = "clients" | "database" | "redis";
 
 export const faultKinds = [
   "kill",
@@ -33,6 +33,9 @@ export const faultKinds = [
   "dead",
   "slices",
   "narrow",
+  "redis-kill",
+  "redis-pause",
+  "redis-flush",
 ] as const;
 export type FaultKind = typeof faultKinds[number];
 
@@ -97,6 +100,9 @@ const lengths: Record<FaultKind, readonly [fromMs: number, toMs: number]> = {
   "cut-before-commit": [2_000, 2_000],
   "cut-during-commit": [2_000, 2_000],
   "cut-after-commit": [2_000, 2_000],
+  "redis-kill": [0, 3_000],
+  "redis-pause": [1_000, 5_000],
+  "redis-flush": [0, 0],
 };
 
 /** In a short run nothing lasts longer. */
@@ -108,6 +114,7 @@ export interface PlanOptions {
   readonly seed: number;
   readonly forMs: number;
   readonly nodes: number;
+  readonly edges: readonly Edge[];
   /** What this machine can do. */
   readonly kinds: readonly FaultKind[];
 }
@@ -116,7 +123,7 @@ export interface PlanOptions {
  * More than there is time for, so that it does not run out. In its first round every kind has its
  * turn: in the order above where the run is short, so that the most telling do, and else in any.
  */
-export function drawnPlan({ seed, forMs, nodes, kinds }: PlanOptions): Plan {
+export function drawnPlan({ seed, forMs, nodes, edges, kinds }: PlanOptions): Plan {
   const chance = new VirtualEnv(seed);
   const below = (limit: number) => Math.floor(chance.random() * limit);
   const isShort = forMs < SHORT_RUN_MS;
@@ -131,7 +138,7 @@ export function drawnPlan({ seed, forMs, nodes, kinds }: PlanOptions): Plan {
       kind,
       nodes: struck,
       // Who cuts at a commit has to be where commits pass.
-      edge: kind.startsWith("cut-") || below(2) === 0 ? "database" : "clients",
+      edge: kind.startsWith("cut-") ? "database" : edges[below(edges.length)]!,
       ms: isShort ? Math.min(ms, Math.max(from, SHORT_MS_MAX)) : ms,
       seconds: below(2 * CLOCK_SECONDS_MAX + 1) - CLOCK_SECONDS_MAX,
     };

@@ -4,14 +4,15 @@ import type { Clients } from "./client.ts";
 import { type Person, revising } from "./wishes.ts";
 
 const INTERVAL_MS = 100;
-/** Commands that are sent to each node at a time, each about another live event. */
-const AT_ONCE = 3;
-/** A node is well once so many in a row were carried out, each within this time. */
+/**
+ * A node is well once so many commands in a row were carried out, each within this time, and each
+ * about another live event. More at once would be a load of their own.
+ */
 const IN_A_ROW = 12;
 const WELL_MS_MAX = 1_000;
 const ATTEMPT_MS = 2_000;
 /** Not more at one node at once: it may be that none is answered. */
-const UNANSWERED_MAX = 30;
+const UNANSWERED_MAX = 10;
 
 const insistence = { attemptMs: ATTEMPT_MS, attemptsMax: 1 };
 
@@ -70,7 +71,7 @@ async function wellAt(
   while (performance.now() < giveUpAt) {
     const row = rowIn(answeredAt);
     if (row !== undefined) return row;
-    for (let n = 0; n < AT_ONCE && unanswered < UNANSWERED_MAX; n++) void asked();
+    if (unanswered < UNANSWERED_MAX) void asked();
     await systemEnv.sleep(INTERVAL_MS);
   }
   return undefined;

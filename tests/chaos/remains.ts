@@ -1,6 +1,7 @@
 /** What lies in the database after it all, read for the checker. */
 import { type Kysely, type RawBuilder, sql } from "kysely";
 import type { Tables } from "../../lib/postgres/tables.ts";
+import { insist } from "../support/stricken_cluster.ts";
 import type { Listed, Notice, Remains, RememberedReply } from "./checker.ts";
 import type { RecordedEvent } from "./rules.ts";
 
@@ -9,9 +10,9 @@ const KIND = "live_event";
 
 type Db = Kysely<Tables>;
 
-export async function remainsIn(db: Db, dueBefore: Date): Promise<Remains> {
+export function remainsIn(db: Db, { until, leftovers }: Rest): Remains {
   return {
-    events: recordedEvents(db),
+    events: recordedEvents(db, until),
     replies: paged<RememberedReply>(db, (after, limit) =>
       sql`
       select idempotency_key as "idempotencyKey", (outcome ->> 'accepted')::bool as "isAccepted",
@@ -29,28 +30,50 @@ export async function remainsIn(db: Db, dueBefore: Date): Promise<Remains> {
         confirmed::int as confirmed, waitlisted::int as waitlisted, offered::int as offered,
         id as place
       from live_event where id > ${after} order by id limit ${limit}`),
-    leftovers: await leftovers(db, dueBefore),
+    leftovers,
   };
 }
 
-/** Of what was due by then: timers that are set for later may wait. */
-export async function leftovers(
-  db: Db,
-  dueBefore: Date,
-): Promise<Readonly<Record<string, number>>> {
-  const { rows } = await sql<Record<string, number>>`
-    select (select count(*) from outbox where available_at <= ${dueBefore})::int
-        as "messages that were due",
-      (select count(*) from lane where parked_at is not null)::int as "parked lanes",
-      (select count(*) from dead_letter)::int as "dead letters"`.execute(db);
-  return rows[0]!;
+/** How far everything has come to rest. */
+export interface Rest {
+  /** What is recorded from this transaction on came later: timers go off at any time. */
+  readonly until: string;
+  /** What should not be there any more, by name. */
+  readonly leftovers: Readonly<Record<string, number>>;
 }
 
-async function* recordedEvents(db: Db): AsyncGenerator<RecordedEvent> {
+export function isReached({ leftovers }: Rest): boolean {
+  return Object.values(leftovers).every((count) => count === 0);
+}
+
+const SERVER_MS_MAX = 30_000;
+
+/** How far it has come with all before the transaction `until`, or before now. */
+export async function restOf(db: Db, until?: string): Promise<Rest> {
+  const query = sql<{ until: string; leftovers: Record<string, number> }>`
+    select mark.until::text, jsonb_build_object(
+      'messages that are due', (select count(*) from outbox where available_at <= now()),
+      'parked lanes', (select count(*) from lane where parked_at is not null),
+      'dead letters', (select count(*) from dead_letter),
+      'projections that are behind', (select count(*) from checkpoint where exists (
+        select from event
+        where event.kind = ${KIND} and event.transaction < mark.until
+          and (event.transaction, event.position) > (checkpoint.transaction, checkpoint.position)
+          and event.transaction > checkpoint.through
+      ) and projection like 'live_event%')
+    ) as leftovers
+    from (select coalesce(${until ?? null}::xid8, pg_snapshot_xmin(pg_current_snapshot())) as until)
+      mark`;
+  const [rest] = await insist(db, query, SERVER_MS_MAX);
+  return rest!;
+}
+
+async function* recordedEvents(db: Db, until: string): AsyncGenerator<RecordedEvent> {
   for (let after: readonly [key: string, version: number] = ["", 0];;) {
     const { rows } = await sql<RecordedEvent>`
       select key, version::int as version, type, data, correlation_id as "correlationId",
-        causation_id as "causationId", round(extract(epoch from at) * 1000)::float8 as at
+        causation_id as "causationId", round(extract(epoch from at) * 1000)::float8 as at,
+        transaction >= ${until}::xid8 as "isLate"
       from event
       where kind = ${KIND} and (key, version) > (${after[0]}, ${after[1]}::bigint)
       order by key, version limit ${PAGE}`.execute(db);

@@ -102,6 +102,7 @@ export function markdownOf(outcome: ChaosOutcome): string[] {
     `${counts.databaseCrashes} crashes and ${counts.databaseRestarts} restarts of the database, ` +
     `${episodes.length} episodes`,
     `- ${number(verdict.breachCount)} breaches`,
+    `- nobody waited longer for a definite answer than ${duration(verdict.longestMs)}`,
     `- ${number(withheld)} operations withheld, as too many were in progress`,
     `- at rest ${(outcome.drainedMs / 1_000).toFixed(1)} s after the last fault`,
     ...(unfired.length === 0 ? [] : [`- never fired: ${unfired.join(", ")}`]),

@@ -17,6 +17,8 @@ export interface RecordedEvent {
   readonly causationId: string;
   /** In epoch milliseconds. */
   readonly at: number;
+  /** After all else had come to rest: nobody may have heard of it yet. */
+  readonly isLate: boolean;
 }
 
 interface Place {
