@@ -27,7 +27,8 @@ import { emptyTables } from "./tables.ts";
 
 export class MemoryStore implements Store {
   readonly #env: Pick<Env, "now">;
-  readonly #statements = new Statements(emptyTables());
+  readonly tables = emptyTables();
+  readonly #statements = new Statements(this.tables);
   readonly outbox: MemoryOutbox;
 
   constructor(env: Pick<Env, "now">) {
@@ -52,7 +53,8 @@ export class MemoryStore implements Store {
   ): Promise<CommitOutcome> {
     await null;
     const commit = decide(this.#statements.streams.load({ address, afterVersion }));
-    return this.#commit([commit])[0]!;
+    // Whoever has locked a row has an id, even if it then only verifies.
+    return this.#commit([commit], this.#statements.streams.exists(address))[0]!;
   }
 
   async saveSnapshots(
@@ -81,10 +83,10 @@ export class MemoryStore implements Store {
     return this.#statements.streams.readFeed(query, drawn.transaction + 1);
   }
 
-  #commit(batch: readonly Commit[]): readonly CommitOutcome[] {
+  #commit(batch: readonly Commit[], isLocked = false): readonly CommitOutcome[] {
     const { streams } = this.#statements;
     const asked = kept(batch);
-    const draws = asked.some((commit) => streams.takes(commit));
+    const draws = isLocked || asked.some((commit) => streams.takes(commit));
     const transaction = draws ? this.#statements.drawTransaction() : 0;
     const outcomes = asked.map((commit) => streams.judged(commit, transaction));
     const changes = inOrderOfLocks(asked).filter((n) => outcomes[n] === undefined)

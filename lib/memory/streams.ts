@@ -72,12 +72,13 @@ export class Streams {
     return this.#tables.actors.has(addressText(address));
   }
 
-  /** Whether the commit takes the actor's row, and so draws an id for its transaction. */
+  /** Whether the commit takes the actor's row, or tries to make it: that draws a transaction's id. */
   takes(commit: Commit): boolean {
     const { address, revision } = commit;
     if (!isWriting(commit)) return false;
-    if (revision === 0) return this.#gone(commit).length === 0;
-    return this.#tables.actors.get(addressText(address))?.revision === revision;
+    const actor = this.#tables.actors.get(addressText(address));
+    if (revision > 0) return actor?.revision === revision;
+    return actor !== undefined || this.#gone(commit).length === 0;
   }
 
   /** Undefined where there is nothing against it; `transaction` is that of the whole batch. */

@@ -75,6 +75,7 @@ export class PostgresJobQueue implements JobQueue {
   }
 
   async settle(endings: readonly JobEnding[]): Promise<readonly boolean[]> {
+    if (endings.length === 0) return [];
     const held = await settled(this.#db, endings);
     const missed = endings.filter((_, n) => !held.has(n));
     if (missed.length === 0) return endings.map(() => true);

@@ -163,8 +163,11 @@ export class SimulatedStore implements Store {
     const { streams } = this.#server.statements;
     const taken = from > 0 ? order : order.filter((n) => streams.takes(batch[n]!));
     for (let place = from; place < taken.length; place++) {
+      const { address, revision } = batch[taken[place]!]!;
       transaction.drawId();
-      const wait = transaction.lock(actorRow(batch[taken[place]!]!.address));
+      // To make one that is there already fails without waiting.
+      if (revision === 0 && streams.exists(address)) continue;
+      const wait = transaction.lock(actorRow(address));
       if (wait !== undefined) {
         return wait.then(() => this.#lock(transaction, batch, taken, place + 1));
       }
