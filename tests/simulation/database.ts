@@ -5,10 +5,10 @@
  * @module
  */
 import type { JobQueue } from "../../lib/jobs/job_queue.ts";
-import { addressText } from "../../lib/runtime/envelope.ts";
+import { type Address, addressText } from "../../lib/runtime/envelope.ts";
 import type { DeadLetter, Outbox } from "../../lib/runtime/outbox.ts";
 import type { Projection, ProjectionStore } from "../../lib/runtime/projector.ts";
-import type { Commit, FeedEvent, Store, StoredEvent } from "../../lib/runtime/store.ts";
+import type { Commit, Store, StoredEvent } from "../../lib/runtime/store.ts";
 import { AT } from "../support/given.ts";
 import type { Committed } from "./history.ts";
 import type { Incarnation } from "./incarnation.ts";
@@ -47,8 +47,11 @@ export interface DatabaseOptions {
   readonly onCommit: (committed: Omit<Committed, "tick">) => void;
 }
 
-/** What a consumer of the feed made of its events, in their order. */
-export type Effects = readonly FeedEvent[];
+/** An event that a consumer of the feed has met, as the stream has it. */
+export type Met = StoredEvent & { readonly address: Address };
+
+/** What a consumer of the feed has met, in that order. */
+export type Effects = readonly Met[];
 
 export class SimulatedDatabase {
   readonly #server: SimulatedPostgres;
@@ -61,7 +64,7 @@ export class SimulatedDatabase {
       time: {
         now: () => Math.floor(AT + scheduler.now),
         monotonic: () => scheduler.now,
-        sleep: (ms) => scheduler.pause(life, "database", ms),
+        sleep: (ms, signal) => scheduler.sleep(life, "database", ms, signal),
       },
       ...options,
       onCommit: (landed) => this.#landed(landed),
@@ -132,8 +135,13 @@ export class SimulatedDatabase {
   }
 
   effectsOf(consumer: string): Effects {
-    const table = this.#server.tables.readModel.get(consumer);
-    return [...table ?? []].filter(([key]) => key !== COUNT).map(([, row]) => row as FeedEvent);
+    const { readModel, actors } = this.#server.tables;
+    const table = readModel.get(consumer);
+    return [...table ?? []].filter(([key]) => key !== COUNT).map(([, row]) => {
+      const [text, version] = row as MetRow;
+      const { address, events } = actors.get(text)!;
+      return { ...events[version - 1]!, version, address };
+    });
   }
 
   #landed({ changes }: Landed): void {
@@ -158,6 +166,9 @@ export class SimulatedDatabase {
 /** How many effects there are. */
 const COUNT = "count";
 
+/** Of which actor, and its version. */
+type MetRow = readonly [string, number];
+
 /** Records every event that it is given, as often as it is given it. */
 export function recorder({ name, kind }: { readonly name: string; readonly kind?: string }) {
   return {
@@ -165,11 +176,25 @@ export function recorder({ name, kind }: { readonly name: string; readonly kind?
     ...(kind !== undefined && { kind }),
     apply: (model, events) => {
       let count = (model.get(name, COUNT) ?? 0) as number;
-      for (const event of events) model.put(name, String(++count), event);
+      for (const { address, version } of events) {
+        model.put(name, String(++count), [addressText(address), version] satisfies MetRow);
+      }
       model.put(name, COUNT, count);
       return Promise.resolve();
     },
   } satisfies Projection<ReadModel>;
+}
+
+/** The port with some of its methods replaced: for mistakes that are made on purpose. */
+export function altered<Port extends object>(port: Port, methods: Partial<Port>): Port {
+  return new Proxy(port, {
+    get(target, name) {
+      const own = Reflect.get(methods, name);
+      if (own !== undefined) return own;
+      const method = Reflect.get(target, name);
+      return typeof method === "function" ? method.bind(target) : method;
+    },
+  });
 }
 
 /** A port whose every call goes through `call`. */

@@ -7,7 +7,7 @@ import type { Env } from "../../lib/env.ts";
 import { AT } from "../support/given.ts";
 import { countedUuid, mixed, mulberry32 } from "../support/seeded.ts";
 import type { NodePlan } from "./plan.ts";
-import { Life, type Place, type Scheduler, type Task } from "./scheduler.ts";
+import { Life, type Place, type Scheduler } from "./scheduler.ts";
 
 /** Ids of one life; more than any run draws. */
 const IDS_MAX = 2 ** 32;
@@ -94,22 +94,10 @@ export class Incarnation extends Life implements Env {
     return countedUuid(this.now(), ++this.#ids);
   }
 
-  sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted) return reject(signal.reason);
-      const { scheduler, rate } = this.#options;
-      const wake = () => {
-        if (!this.passes("sleep", this.place.count("slept"), "after")) return;
-        signal?.removeEventListener("abort", onAbort);
-        resolve();
-      };
-      const task: Task = scheduler.after(this, "sleep", Math.max(0, ms) / rate, wake);
-      const onAbort = () => {
-        task.go = undefined;
-        reject(signal!.reason);
-      };
-      signal?.addEventListener("abort", onAbort, { once: true });
-    });
+  async sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    const { scheduler, rate } = this.#options;
+    await scheduler.sleep(this, "sleep", Math.max(0, ms) / rate, signal);
+    if (!this.passes("sleep", this.place.count("slept"), "after")) await forever();
   }
 
   soon(task: () => void): void {
@@ -117,4 +105,9 @@ export class Incarnation extends Life implements Env {
       if (this.passes("soon", this.place.count("turned to"), "after")) task();
     });
   }
+}
+
+/** Each its own: one for all would keep in memory whoever waits for it. */
+export function forever(): Promise<never> {
+  return new Promise(() => {});
 }

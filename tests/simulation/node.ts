@@ -17,7 +17,7 @@ import { ActorSystem } from "../../lib/runtime/system.ts";
 import * as Account from "./actors/account.ts";
 import * as Register from "./actors/register.ts";
 import { carried, type Ports, recorder } from "./database.ts";
-import type { Incarnation } from "./incarnation.ts";
+import { forever, type Incarnation } from "./incarnation.ts";
 import type { NodeLimits } from "./plan.ts";
 
 export interface NodeOptions {
@@ -86,7 +86,7 @@ export function openNode({ incarnation: env, ports, limits, ring, ...options }: 
     observe,
     tuning: { leaseMs, pollMs: POLL_MS, watchMs: 500 },
   });
-  for (const consumer of consumers) bus.follow(consumer, { pollMs: POLL_MS, gatherMs: 200 });
+  for (const consumer of consumers) bus.follow(consumer, { pollMs: POLL_MS, gatherMs: 500 });
   new Housekeeping({ env, store, observe, replyRetentionMs: REPLY_RETENTION_MS }).start();
   return { incarnation: env, system };
 }
@@ -110,9 +110,4 @@ function withCrashPoints(ports: Ports, incarnation: Incarnation): Ports {
     jobs: over(ports.jobs),
     projections: over(ports.projections),
   };
-}
-
-/** Each its own: one for all would keep in memory whoever waits for it. */
-function forever(): Promise<never> {
-  return new Promise(() => {});
 }

@@ -76,7 +76,7 @@ const FIRST_ID = 100;
 export function planOf(seed: number, size: PlanSize = usualSize): Plan {
   const dice = new Dice(seed);
   const clients = dice.from(4, 10);
-  const isSlow = dice.happens(0.1);
+  const isSlow = dice.happens(0.04);
   const restMs = isSlow ? 6 * SECOND_MS : dice.from(5, 150);
   const operations = new Workload(dice, clients, restMs, size).operations;
   const lengthMs = (operations.length / clients) * restMs / 2 + 4 * SECOND_MS;
@@ -151,19 +151,22 @@ class Workload {
     this.#users = dice.from(6, 20);
     this.#weights = weightsOf(dice);
     const keys: string[] = [];
+    // How often a client turns to another node than its own.
+    const roaming = dice.one([0, 0.05, 0.3, 1]);
     const keyed = dice.from(5, 10) / 10;
     this.operations = [...this.#beginnings(clients)].concat(
       Array.from({ length: operations }, (_, index) => {
         const id = FIRST_ID + index;
         const act = this.#act(id);
+        const client = dice.from(0, clients - 1);
         const key = act.is === "read" || !dice.happens(keyed) ? undefined : `key-${id}`;
         const isReused = key !== undefined && keys.length > 0 && dice.happens(0.02);
         if (key !== undefined) keys.push(key);
         return {
           id,
-          client: dice.from(0, clients - 1),
+          client,
           afterMs: dice.from(0, restMs),
-          node: dice.from(0, 9),
+          node: dice.happens(roaming) ? dice.from(0, 9) : client,
           act,
           ...(key !== undefined && { key: isReused ? dice.one(keys) : key }),
           ...(key !== undefined && dice.happens(0.3) && { repeats: 1 }),

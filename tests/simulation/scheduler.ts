@@ -95,6 +95,23 @@ export class Scheduler {
     return new Promise((resolve) => void this.after(life, label, delayMs, resolve));
   }
 
+  /** The same, unless the signal comes first: then it rejects with its reason. */
+  sleep(life: Life, label: string, ms: number, signal: AbortSignal | undefined): Promise<void> {
+    if (signal === undefined) return this.pause(life, label, ms);
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
+      const task = this.after(life, label, ms, () => {
+        signal.removeEventListener("abort", onAbort);
+        resolve();
+      });
+      const onAbort = () => {
+        task.go = undefined;
+        reject(signal.reason);
+      };
+      signal.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+
   /** Uniform in [0, 1); the same for the same thing in every run of this seed. */
   chance(place: Place, label: string): number {
     const order = mixed(this.#seed, place.index, this.#labelHash(label), place.count(label));

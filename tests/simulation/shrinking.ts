@@ -4,6 +4,7 @@
  * @module
  */
 import type { Fault, Operation, Plan } from "./plan.ts";
+import { noFaults, usualPace } from "./postgres/fault_plan.ts";
 
 /** Whether that plan fails in the way that is looked for. */
 export type Fails = (plan: Plan) => Promise<boolean>;
@@ -70,6 +71,9 @@ const simplifications: readonly ((plan: Plan) => Plan | undefined)[] = [
   withoutIdleClients,
   withOneClient,
   withoutRepeats,
+  (plan) => ({ ...plan, database: noFaults }),
+  (plan) => ({ ...plan, pace: usualPace }),
+  (plan) => ({ ...plan, healAtMs: plan.healAtMs / 2 }),
   (plan) => ({ ...plan, limits: { ...plan.limits, ...plainLimits } }),
 ];
 

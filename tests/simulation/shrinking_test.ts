@@ -1,9 +1,9 @@
 /** Failures are made small and played again; and a plan with less in it goes on as it did. */
 import assert from "node:assert/strict";
-import type { CommitOutcome } from "../../lib/runtime/store.ts";
-import type { Ports } from "./database.ts";
+import type { Store } from "../../lib/runtime/store.ts";
+import { altered, type Ports } from "./database.ts";
 import type { Plan } from "./plan.ts";
-import { planOf } from "./planning.ts";
+import { planOf, usualSize } from "./planning.ts";
 import { kept } from "./regressions.ts";
 import { runPlan } from "./run.ts";
 import { Life, Place, Scheduler } from "./scheduler.ts";
@@ -12,18 +12,15 @@ import { shrunk } from "./shrinking.ts";
 /** A store that does not take what was handled out of the outbox, unless the row lock is held. */
 function forgetful(ports: Ports): Ports {
   const { store } = ports;
-  const commit = (batch: Parameters<typeof store.commit>[0]): Promise<readonly CommitOutcome[]> =>
+  const commit: Store["commit"] = (batch) =>
     store.commit(batch.map((commit) => ({ ...commit, consumed: [] })));
-  const altered = new Proxy(store, {
-    get: (target, name) => name === "commit" ? commit : Reflect.get(target, name),
-  });
-  return { ...ports, store: altered };
+  return { ...ports, store: altered(store, { commit }) };
 }
 
 const failureOf = async (plan: Plan) => (await runPlan(plan, { alter: forgetful })).failure;
 
 Deno.test("a failure is made so small that one sees what it is", async () => {
-  const plan = planOf(1);
+  const plan = planOf(1, { ...usualSize, operations: 80 });
   const failure = await failureOf(plan);
   assert.equal(failure?.invariant, "I8");
   const small = await shrunk(plan, async (candidate) => {

@@ -71,9 +71,9 @@ export class Locks {
   }
 
   /** Gives to the next who waits what the transaction held; what it waits for it never gets. */
-  release(transaction: Transaction, why: unknown): void {
+  release(transaction: Transaction, why: () => unknown): void {
     const waiting = this.#waiters.get(transaction);
-    if (waiting !== undefined) this.#giveUp(waiting, why);
+    if (waiting !== undefined) this.#giveUp(waiting, why());
     for (const key of transaction.locks) {
       const lock = this.#locks.get(key)!;
       const next = this.#nextOf(lock);

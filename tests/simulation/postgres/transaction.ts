@@ -98,7 +98,7 @@ export class Transaction {
   #end(): void {
     this.isOver = true;
     if (this.#id !== undefined) this.#server.running.delete(this.#id);
-    this.#server.locks.release(this, new TransactionOver());
+    this.#server.locks.release(this, () => new TransactionOver());
     this.#server.open.delete(this);
   }
 }
