@@ -26,7 +26,11 @@ import { type Config, ConfigurationError, readConfig } from "./lib/config.ts";
 import { type Env, systemEnv } from "./lib/env.ts";
 import { TransientFault } from "./lib/fault.ts";
 import type { CallerEnv } from "./lib/http/caller.ts";
+import type { ConnectionBounds } from "./lib/http/connection_bounds.ts";
+import { connectionServer } from "./lib/http/connection_server.ts";
+import { GuardedServer } from "./lib/http/guarded_server.ts";
 import { type BodyParser, bodyParser } from "./lib/http/parsed.ts";
+import { type HttpServer, type Place, platformServer } from "./lib/http/server.ts";
 import { openTokenKey } from "./lib/http/token_key.ts";
 import { mintToken, type TokenOptions, TokenVerifier } from "./lib/http/tokens.ts";
 import * as Flow from "./lib/jobs/flow/aggregate.ts";
@@ -104,6 +108,7 @@ export async function startService(
   config: Config,
   log: Log,
   extend?: (parts: ServiceParts) => void,
+  openServer: OpenServer = guardedServer,
 ): Promise<Service> {
   await using starting = new AsyncDisposableStack();
   const env = systemEnv;
@@ -111,7 +116,7 @@ export async function startService(
   const database = starting.use(await openMigrated(config, log));
   const observers = [logObserver(log), otelObserver(env)].filter((tell) => tell !== undefined);
   const isTraced = isTelemetryOn();
-  const parseBody = bodyParser(limits.bodyBytesMax);
+  const parseBody = bodyParser({ bytesMax: limits.bodyBytesMax, bodyMs: limits.bodyMs, env });
   const node = starting.use(openNode({
     database,
     env,
@@ -134,7 +139,7 @@ export async function startService(
     },
   }));
   extend?.({ http: node.http, parseBody, system: node.system });
-  const server = starting.use(listen(config, node.http));
+  const server = starting.use(openServer({ config, http: node.http, log, observe }));
   const running = starting.move();
   return {
     url: `http://${server.addr.hostname}:${server.addr.port}`,
@@ -358,12 +363,66 @@ function rebuilderOf(
   });
 }
 
-function listen(
-  { host: hostname, port }: Config,
-  http: Hono<CallerEnv>,
-): Deno.HttpServer<Deno.NetAddr> {
+/** How requests come in. */
+export type OpenServer = (parts: ServerParts) => HttpServer;
+
+export interface ServerParts {
+  readonly config: Config;
+  readonly http: Hono<CallerEnv>;
+  readonly log: Log;
+  readonly observe: Observe;
+}
+
+/** Serves on a port of its own, and is nobody's to hold on to. */
+export function guardedServer(parts: ServerParts): HttpServer {
+  const { config, http, log, observe } = parts;
+  const serveConnection = connectionServer();
+  if (serveConnection === undefined) {
+    log("warn", "this Deno lends no server for one connection: slow ones have no bound", {});
+    return unguardedServer(parts);
+  }
+  return listening(config, (place) =>
+    new GuardedServer(place, {
+      serveConnection,
+      handle: (request, peer) => http.fetch(request, peer),
+      onError: (error) => {
+        log("error", "bug", { error });
+        return new Response(null, { status: 500 });
+      },
+      bounds: connectionBounds(config),
+      env: systemEnv,
+      observe,
+    }));
+}
+
+/** Serves where the platform, which has bounds of its own, lets requests in. */
+export function unguardedServer({ config, http }: ServerParts): HttpServer {
+  return listening(
+    config,
+    (place) => platformServer(place, (request, peer) => http.fetch(request, peer)),
+  );
+}
+
+/** Of what a route does beside reading the body and waiting for its command. */
+const ANSWERING_MS = 5_000;
+
+function connectionBounds({ limits }: Config): ConnectionBounds {
+  const { bodyMs, requestTimeoutMs, consistencyWaitMs, shutdownMs } = limits;
+  return {
+    connectionsMax: limits.connectionsMax,
+    perAddressMax: limits.connectionsPerAddressMax,
+    headMs: limits.headMs,
+    idleMs: limits.keepAliveMs,
+    // No request gets there whose own bounds work.
+    requestMs: bodyMs + requestTimeoutMs + consistencyWaitMs + ANSWERING_MS,
+    // What is left of the time is for the turns and commits.
+    closingMs: shutdownMs / 2,
+  };
+}
+
+function listening({ host: hostname, port }: Config, open: (place: Place) => HttpServer) {
   try {
-    return Deno.serve({ port, hostname, onListen() {} }, http.fetch);
+    return open({ hostname, port });
   } catch (error) {
     const { message } = error as Error;
     throw new CannotListen(`Cannot listen on ${hostname}:${port}: ${message}`, { cause: error });

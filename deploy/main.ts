@@ -10,14 +10,15 @@
 import { readConfig } from "../lib/config.ts";
 import { systemEnv } from "../lib/env.ts";
 import { openLog } from "../lib/telemetry/log.ts";
-import { startService } from "../main.ts";
+import { startService, unguardedServer } from "../main.ts";
 
 /** Less than until it is woken again. */
 const DRAIN_MS = 50_000;
 
 const config = readConfig(Deno.env.toObject());
 const log = openLog(config.logLevel, console.log, systemEnv.now);
-const starting = startService(config, log);
+// The edge takes the connections of the world, and decides where this listens.
+const starting = startService(config, log, undefined, unguardedServer);
 
 // Told when the module is read, and before anything is awaited: that is when Deploy looks for it.
 Deno.cron("drain what is due", "* * * * *", async () => {

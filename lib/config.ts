@@ -40,6 +40,15 @@ export interface Config {
     readonly idleMs: number;
     readonly requestTimeoutMs: number;
     readonly bodyBytesMax: number;
+    /** From the head of a request to the end of its body. */
+    readonly bodyMs: number;
+    /** Open at once. */
+    readonly connectionsMax: number;
+    readonly connectionsPerAddressMax: number;
+    /** From a connection's beginning to the end of its first request's head. */
+    readonly headMs: number;
+    /** From an answer to the end of the next request's head, its taking included. */
+    readonly keepAliveMs: number;
     /** How long a shutdown waits for work in progress. */
     readonly shutdownMs: number;
     /** How long the reply to an `Idempotency-Key` is remembered. */
@@ -105,6 +114,11 @@ const Environment = z.object({
   IDLE_MS: integer(60_000, { min: 100, max: DAY_MS }),
   REQUEST_TIMEOUT_MS: integer(10_000, { min: 1, max: HOUR_MS }),
   BODY_BYTES_MAX: integer(65_536, { min: 1_024, max: 16 * 1_048_576 }),
+  BODY_MS: integer(10_000, { min: 100, max: HOUR_MS }),
+  CONNECTIONS_MAX: integer(4_096, { min: 1, max: 1_000_000 }),
+  CONNECTIONS_PER_ADDRESS_MAX: integer(1_024, { min: 1, max: 1_000_000 }),
+  HEAD_MS: integer(10_000, { min: 100, max: HOUR_MS }),
+  KEEP_ALIVE_MS: integer(30_000, { min: 100, max: HOUR_MS }),
   SHUTDOWN_MS: integer(10_000, { min: 0, max: HOUR_MS }),
   REPLY_RETENTION_HOURS: integer(168, { min: 1, max: 24 * 366 }),
   CONSISTENCY_WAIT_MS: integer(2_000, { min: 0, max: 60_000 }),
@@ -146,6 +160,11 @@ function configOf(read: z.output<typeof Environment>): Config {
       idleMs: read.IDLE_MS,
       requestTimeoutMs: read.REQUEST_TIMEOUT_MS,
       bodyBytesMax: read.BODY_BYTES_MAX,
+      bodyMs: read.BODY_MS,
+      connectionsMax: read.CONNECTIONS_MAX,
+      connectionsPerAddressMax: read.CONNECTIONS_PER_ADDRESS_MAX,
+      headMs: read.HEAD_MS,
+      keepAliveMs: read.KEEP_ALIVE_MS,
       shutdownMs: read.SHUTDOWN_MS,
       replyRetentionMs: read.REPLY_RETENTION_HOURS * HOUR_MS,
       consistencyWaitMs: read.CONSISTENCY_WAIT_MS,

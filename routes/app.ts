@@ -6,7 +6,7 @@
 import { Hono } from "hono";
 import type { Env } from "../lib/env.ts";
 import { authenticated, type AuthenticationOptions, type CallerEnv } from "../lib/http/caller.ts";
-import { problemForError, problemForUnrouted, type ReportBug } from "../lib/http/problem.ts";
+import { problemForError, problemForUnrouted, type ReportBug, TRACE } from "../lib/http/problem.ts";
 import { routed } from "../lib/http/routed.ts";
 import { type DeadLetterOptions, deadLetters } from "./dead_letters.ts";
 import { type FlowOptions, flows } from "./flows.ts";
@@ -41,7 +41,10 @@ export function app(options: AppOptions): Hono<CallerEnv> {
   root.onError(
     problemForError({ report: options.reportBug, uuid: options.authentication.env.uuid }),
   );
-  root.notFound(problemForUnrouted(root));
+  const unrouted = problemForUnrouted(root);
+  root.notFound(unrouted);
+  // Before anybody is asked for a token.
+  root.on(TRACE, "*", unrouted);
   if (options.nameSpan !== undefined) root.use(routed(options.nameSpan));
   root.route("/health", health(options.readiness));
   root.use("/api/*", authenticated(options.authentication));

@@ -10,13 +10,7 @@ import { type CallerEnv, requireRole } from "../lib/http/caller.ts";
 import { causeOf } from "../lib/http/cause.ts";
 import { idOfNew } from "../lib/http/new_id.ts";
 import { pageOf, pageParameters, placeIn } from "../lib/http/pages.ts";
-import {
-  type BodyParser,
-  bodyParser,
-  invalidBodyFor,
-  parsedParams,
-  parsedQuery,
-} from "../lib/http/parsed.ts";
+import { type BodyParser, invalidBodyFor, parsedParams, parsedQuery } from "../lib/http/parsed.ts";
 import { problemResponse } from "../lib/http/problem.ts";
 import { refusals } from "../lib/http/refusals.ts";
 import * as Flow from "../lib/jobs/flow/aggregate.ts";
@@ -83,10 +77,9 @@ export function flows(options: FlowOptions): Hono<CallerEnv> {
 
 function flowCommands({ system, jobDefinitions, parseBody }: FlowOptions) {
   const catalog = new Map(jobDefinitions.map((job) => [job.type, job]));
-  const parseFlow = bodyParser(FLOW_BODY_BYTES_MAX);
   return new Hono<CallerEnv>()
     .post("/", async (c) => {
-      const { nodes } = await parseFlow(c, NewFlow);
+      const { nodes } = await parseBody(c, NewFlow, { bytesMax: FLOW_BODY_BYTES_MAX });
       const planning = planFlow(nodes, catalog);
       if ("faults" in planning) throw invalidBodyFor(planning.faults);
       const cause = causeOf(c);

@@ -23,7 +23,7 @@ const allowed: Record<string, readonly string[]> = {
   ],
   "lib/redis": ["lib", "lib/resilience", "lib/runtime", "@redis/client", "zod"],
   "lib/telemetry": ["lib", "lib/runtime", "@opentelemetry/api"],
-  "lib/http": ["lib", "lib/runtime", "hono", "jose", "lru-cache", "zod"],
+  "lib/http": ["lib", "lib/resilience", "lib/runtime", "hono", "jose", "lru-cache", "zod"],
   "lib/webhooks": ["lib", "lib/resilience", "lib/runtime", "ipaddr.js"],
   "actors": ["lib/jobs", "lib/runtime", "kysely", "zod"],
   "routes": [

@@ -15,7 +15,7 @@
 import { Hono } from "hono";
 import postgres from "postgres";
 import { z } from "zod";
-import { readConfig } from "../../lib/config.ts";
+import { type Config, readConfig } from "../../lib/config.ts";
 import { systemEnv } from "../../lib/env.ts";
 import { answer } from "../../lib/http/answer.ts";
 import { authenticated, type CallerEnv } from "../../lib/http/caller.ts";
@@ -114,7 +114,7 @@ export async function serveBaseline(
     "/api/*",
     authenticated({ verifier, env: systemEnv, requestTimeoutMs: config.limits.requestTimeoutMs }),
   );
-  app.route("/api/v1", registrationRoute(registerWith(sql), config.limits.bodyBytesMax));
+  app.route("/api/v1", registrationRoute(registerWith(sql), config.limits));
   app.post("/bench/events", async (c) => {
     const { count, capacity } = EventBatch.parse(await c.req.json());
     return c.json({ ids: await createEvents(sql, count, capacity) }, 201);
@@ -126,8 +126,12 @@ export async function serveBaseline(
   }, app.fetch);
 }
 
-function registrationRoute(register: Register, bodyBytesMax: number): Hono<CallerEnv> {
-  const parseBody = bodyParser(bodyBytesMax);
+function registrationRoute(register: Register, limits: Config["limits"]): Hono<CallerEnv> {
+  const parseBody = bodyParser({
+    bytesMax: limits.bodyBytesMax,
+    bodyMs: limits.bodyMs,
+    env: systemEnv,
+  });
   return new Hono<CallerEnv>().post("/events/:id/registrations", async (c) => {
     const { id } = parsedParams(c, EventPath);
     const body = await parseBody(c, Registrant, { absent: {} });

@@ -128,11 +128,15 @@ function transientProblem(c: Context, fault: TransientFault): Response {
     );
 }
 
-/** Answers what no route took: 405 with `Allow` where another method would do, else 404. */
+/**
+ * Answers what no route took: 405 with `Allow` where another method would do, else 404.
+ *
+ * TRACE is none that any path knows: it would echo what a proxy had added, such as credentials.
+ */
 export function problemForUnrouted<E extends HonoEnv>(app: Hono<E>): NotFoundHandler<E> {
   return (c) => {
     const allowed = methodsFor(app, c.req.path);
-    return allowed.length === 0
+    return allowed.length === 0 && c.req.method !== TRACE
       ? problemResponse(c, "about:blank", { status: 404, title: "Not Found" })
       : problemResponse(
         c,
@@ -143,10 +147,13 @@ export function problemForUnrouted<E extends HonoEnv>(app: Hono<E>): NotFoundHan
   };
 }
 
+export const TRACE = "TRACE";
+
 function methodsFor<E extends HonoEnv>(app: Hono<E>, path: string): string[] {
   const methods = new Set(app.routes.map(({ method }) => method));
   // What is mounted on every method is middleware: it does not make a path exist.
   methods.delete("ALL");
+  methods.delete(TRACE);
   const allowed = [...methods].filter((method) =>
     app.router.match(method, path)[0].some(([[, route]]) => route.method === method)
   );

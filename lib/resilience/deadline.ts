@@ -9,7 +9,7 @@ export interface DeadlineOptions {
   readonly env: Pick<Env, "sleep">;
   readonly ms: number;
   /** Ends it before that, with the reason of the signal. */
-  readonly cancelled: AbortSignal;
+  readonly cancelled?: AbortSignal;
   /** What it fails with once it is late. */
   readonly late: () => Error;
 }
@@ -17,7 +17,7 @@ export interface DeadlineOptions {
 /** Fails after `ms` whether or not `run` heeds the signal that it is given. */
 export async function withinDeadline<T>(
   run: (signal: AbortSignal) => Promise<T>,
-  { env, ms, cancelled, late }: DeadlineOptions,
+  { env, ms, late, cancelled = new AbortController().signal }: DeadlineOptions,
 ): Promise<T> {
   const over = new AbortController();
   const overdue = new AbortController();

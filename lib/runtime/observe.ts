@@ -228,6 +228,14 @@ export type RuntimeEvent =
     readonly endedAt: number;
   }
   | { readonly type: "jobs-settled"; readonly queue: string; readonly jobs: number }
+  /** Connections that were closed for what they did or for want of room, since it last told. */
+  | {
+    readonly type: "connections-cut";
+    readonly because: "head" | "idle" | "request" | "left" | "displaced" | "address" | "room";
+    readonly connections: number;
+    /** How many are left. */
+    readonly open: number;
+  }
   /** The rate of a queue keeps what is due waiting. */
   | { readonly type: "queue-limited"; readonly queue: string; readonly againMs: number }
   | {

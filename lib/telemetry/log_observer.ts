@@ -77,6 +77,13 @@ export function logObserver(log: Log): Observe {
         if (!isDoubling(times)) return;
         return log("warn", "subscriber failed", { ...withoutType(event), times });
       }
+      case "connections-cut": {
+        // That a connection rests until it is closed is how most of them end.
+        if (event.because === "idle") return log("debug", event.type, withoutType(event));
+        const times = failures.count(`connections ${event.because}`);
+        if (!isDoubling(times)) return;
+        return log("warn", "connections cut", { ...withoutType(event), times });
+      }
       case "rebuilt":
         return log("info", "projection rebuilt", withoutType(event));
       case "rebuild-failed": {

@@ -164,6 +164,8 @@ function measuring(meter: Meter): Observe {
       case "released":
         instruments.quarantined.record(event.held, supervisedBy(event));
         return instruments.occurrences[event.type].add(1, circumstancesOf(event));
+      case "connections-cut":
+        return instruments.connectionsCut.add(event.connections, circumstancesOf(event));
       case "told":
       case "jobs-settled":
         return;
@@ -237,6 +239,7 @@ function instrumentsOf(meter: Meter) {
     queueWaiting: gauge("troupe.queue.waiting", "{job}", "Jobs that are due and wait"),
     queueActive: gauge("troupe.queue.active", "{job}", "Jobs that run"),
     queueAge: gauge("troupe.queue.age", "s", "How long the oldest that waits has been due"),
+    connectionsCut: counter("troupe.http.connections.cut", "{connection}", "Closed by a bound"),
     quarantined: gauge("troupe.quarantined", "{thing}", "What is in quarantine, by kind or worker"),
     occurrences: {
       "passivated": counter("troupe.passivations", "{actor}", "Actors put out of memory"),

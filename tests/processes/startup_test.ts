@@ -8,6 +8,7 @@ import { migrations } from "../../migrations/all.ts";
 import { commitOf, newEvent } from "../contracts/store_contract.ts";
 import { historyOf, organizerToken, played, publishedEvent, send } from "../support/cluster.ts";
 import { postIn } from "../support/post.ts";
+import { RawConnection } from "../support/raw_connection.ts";
 import { type Ending, freePort, ServerProcess, type Variables } from "../support/server_process.ts";
 
 /** A new directory, gone at the end. */
@@ -227,50 +228,6 @@ Deno.test("a mistake on the command line is told in one line", async () => {
   assertRefused(await ServerProcess.run(variables, "token", "a\nb"), /name/i);
 });
 
-/** One HTTP/1.1 connection, read to its end: what was cut half-way shows. */
-class RawConnection implements Disposable {
-  readonly #socket: Deno.TcpConn;
-
-  private constructor(socket: Deno.TcpConn) {
-    this.#socket = socket;
-  }
-
-  /** Has the server accept it, by asking for something first. */
-  static async open(port: number): Promise<RawConnection> {
-    const socket = await Deno.connect({ hostname: "127.0.0.1", port });
-    const connection = new RawConnection(socket);
-    await connection.send("GET /health/live HTTP/1.1\r\nhost: test\r\n\r\n");
-    const buffer = new Uint8Array(4_096);
-    assert(await socket.read(buffer), "it is accepted");
-    return connection;
-  }
-
-  async send(text: string): Promise<void> {
-    const bytes = new TextEncoder().encode(text);
-    for (let sent = 0; sent < bytes.length;) sent += await this.#socket.write(bytes.slice(sent));
-  }
-
-  /** All that comes until the server closes; nothing where it has reset the connection. */
-  async rest(): Promise<string> {
-    let text = "";
-    const buffer = new Uint8Array(65_536);
-    try {
-      for (;;) {
-        const read = await this.#socket.read(buffer);
-        if (read === null) return text;
-        text += new TextDecoder().decode(buffer.subarray(0, read));
-      }
-    } catch (error) {
-      if (error instanceof Deno.errors.ConnectionReset) return text;
-      throw error;
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.#socket.close();
-  }
-}
-
 function registrationRequest(eventId: string, userId: string): string {
   const body = JSON.stringify({ userId });
   return [
@@ -306,7 +263,7 @@ for (const signal of signals) {
     const eventId = await publishedEvent(server, { capacity: 50 });
     const port = Number(server.port);
     const connections = await Promise.all(
-      Array.from({ length: UNDER_WAY }, () => RawConnection.open(port)),
+      Array.from({ length: UNDER_WAY }, () => RawConnection.accepted(port)),
     );
     // Some always wait for their answer, so that the signal finds them at every stage.
     let sent = 0;

@@ -77,7 +77,7 @@ export class Api implements AsyncDisposable {
       projectorLimits: { gatherMs: 0 },
       webhooks: { resolve: () => Promise.resolve([]), ...webhooks },
       http: {
-        parseBody: bodyParser(BODY_BYTES_MAX),
+        parseBody: bodyParser({ bytesMax: BODY_BYTES_MAX, bodyMs: 10_000, env: systemEnv }),
         consistencyWaitMs,
         authentication: {
           verifier: new TokenVerifier(this.#tokenOptions()),

@@ -105,6 +105,10 @@ export class ServerProcess implements AsyncDisposable {
     return this.#url;
   }
 
+  get pid(): number {
+    return this.#child.pid;
+  }
+
   get port(): string {
     return new URL(this.url).port;
   }

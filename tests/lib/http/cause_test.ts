@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { Hono } from "hono";
 import { z } from "zod";
+import { systemEnv } from "../../../lib/env.ts";
 import type { Caller, CallerEnv } from "../../../lib/http/caller.ts";
 import { causeOf, etagOf } from "../../../lib/http/cause.ts";
 import { bodyParser } from "../../../lib/http/parsed.ts";
@@ -13,7 +14,7 @@ const caller: Caller = {
   correlationId: "0190a5c0-7b1e-7000-8000-000000000002",
   deadline: 1_234,
 };
-const body = bodyParser(1_024);
+const body = bodyParser({ bytesMax: 1_024, bodyMs: 10_000, env: systemEnv });
 
 const bugs: unknown[] = [];
 const app = new Hono<CallerEnv>()

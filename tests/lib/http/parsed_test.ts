@@ -2,12 +2,17 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { Hono } from "hono";
 import { z } from "zod";
+import { systemEnv } from "../../../lib/env.ts";
+import { connectionServer } from "../../../lib/http/connection_server.ts";
+import { GuardedServer } from "../../../lib/http/guarded_server.ts";
 import { bodyParser, parsedParams, parsedQuery } from "../../../lib/http/parsed.ts";
 import { problemForError } from "../../../lib/http/problem.ts";
 import { text } from "../../../lib/http/text.ts";
+import { RawConnection } from "../../support/raw_connection.ts";
+import { VirtualEnv } from "../../support/virtual_env.ts";
 
 const BYTES_MAX = 65_536;
-const body = bodyParser(BYTES_MAX);
+const body = bodyParser({ bytesMax: BYTES_MAX, bodyMs: 10_000, env: systemEnv });
 const Order = z.strictObject({ name: text({ min: 1, max: 100 }), count: z.int().optional() });
 const Empty = z.strictObject({ name: text({ max: 100 }).optional() });
 
@@ -238,7 +243,7 @@ async function statusesOf(port: number, request: string): Promise<string[]> {
   let received = "";
   socket.on("data", (data) => {
     received += data;
-    // After refusing a body unread, the server waits for the rest of it.
+    // After refusing a body unread, Deno waits for the rest of it.
     if (received.includes(" 413 ")) socket.destroy();
   });
   socket.on("close", () => resolve(received));
@@ -266,4 +271,81 @@ Deno.test("the server holds bodies to their declared length, on which reading re
   const over = " ".repeat(BYTES_MAX + 1);
   const chunkedOver = `${head}transfer-encoding: chunked\r\n\r\n${size}\r\n${over}`;
   assert.deepEqual(await statusesOf(port, chunkedOver), ["413"]);
+});
+
+/** A connection to the guarded server, whose requests are read with that much patience. */
+async function connected(bodyMs: number) {
+  const env = new VirtualEnv();
+  const impatient = bodyParser({ bytesMax: BYTES_MAX, bodyMs, env });
+  const orders = new Hono().post("/orders", async (c) => c.json(await impatient(c, Order)));
+  const fail = (bug: unknown) => {
+    throw bug;
+  };
+  orders.onError(problemForError({ report: fail, uuid: () => "" }));
+  const server = new GuardedServer({ hostname: "127.0.0.1", port: 0 }, {
+    serveConnection: connectionServer()!,
+    handle: (request, peer) => orders.fetch(request, peer),
+    onError: fail,
+    bounds: {
+      connectionsMax: 10,
+      perAddressMax: 10,
+      headMs: 600_000,
+      idleMs: 600_000,
+      requestMs: 600_000,
+      closingMs: 1_000,
+    },
+    env,
+    observe: () => {},
+  });
+  const connection = await RawConnection.open(server.addr.port);
+  return {
+    env,
+    connection,
+    [Symbol.asyncDispose]: async () => {
+      connection[Symbol.dispose]();
+      await env.until(server[Symbol.asyncDispose]());
+    },
+  };
+}
+
+const HEAD = "POST /orders HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+
+for (
+  const [how, part] of [
+    ["a declared length", `${HEAD}content-length: 99\r\n\r\n{"name"`],
+    ["chunks", `${HEAD}transfer-encoding: chunked\r\n\r\n9\r\n{"name"`],
+  ] as const
+) {
+  Deno.test(`a body with ${how} that does not arrive is 408, and its connection closed`, async () => {
+    await using scene = await connected(5_000);
+    const { connection, env } = scene;
+    await connection.send(part);
+    const answer = connection.some();
+    while (env.sleepers < 2) await env.settle();
+    await env.advance(5_000);
+    assert.match((await answer)!, /^HTTP\/1\.1 408 [^]*connection: close[^]*body-too-slow/i);
+    await env.advance(2_000);
+    assert.equal(await connection.rest(), "");
+  });
+}
+
+Deno.test("a body that comes in parts is read, if it is there in time", async () => {
+  await using scene = await connected(5_000);
+  const { connection, env } = scene;
+  await connection.send(`${HEAD}content-length: 12\r\n\r\n{"name"`);
+  while (env.sleepers < 2) await env.settle();
+  await env.advance(4_999);
+  assert.match(await connection.ask(':"a"}'), /^HTTP\/1\.1 200 /);
+  await env.settle();
+  assert.equal(env.sleepers, 1, "only the server's own timer is left");
+});
+
+Deno.test("whoever is refused a body half-way is not waited for", async () => {
+  await using scene = await connected(5_000);
+  const { connection, env } = scene;
+  const size = (2 * BYTES_MAX).toString(16);
+  const part = `${HEAD}transfer-encoding: chunked\r\n\r\n${size}\r\n${" ".repeat(BYTES_MAX + 1)}`;
+  assert.match(await connection.ask(part), /^HTTP\/1\.1 413 [^]*connection: close/i);
+  await env.advance(2_000);
+  assert.equal(await connection.rest(), "");
 });

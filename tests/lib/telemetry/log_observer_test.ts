@@ -157,6 +157,19 @@ Deno.test("a subscriber that fails in a turn is a warning, and an error once it 
   assert.equal(often({ ...given, because: "attempts" }), 100, "each is lost, and named");
 });
 
+Deno.test("connections that are cut are warnings, ever rarer, but for those that rested", () => {
+  const cut = (because: "idle" | "head"): RuntimeEvent => {
+    return { type: "connections-cut", because, connections: 3, open: 9 };
+  };
+  assert.deepEqual(entriesFor([cut("idle")], "debug").map(({ level }) => level), ["debug"]);
+  const lines = entriesFor(Array.from({ length: 5 }, () => cut("head")));
+  assert.deepEqual(lines.map(({ level, times }) => [level, times]), [
+    ["warn", 1],
+    ["warn", 2],
+    ["warn", 4],
+  ]);
+});
+
 Deno.test("a mailbox under pressure is told once, until a turn passes without a refusal", () => {
   assert.deepEqual(told(mailboxFull, mailboxFull, turn, mailboxFull, turn, mailboxFull), [
     "warn: mailbox full",

@@ -1,0 +1,224 @@
+/**
+ * An HTTP server that no peer can hold on to: connections are counted as they are accepted, and
+ * closed when they outrun a bound.
+ *
+ * @module
+ */
+import type { Env } from "../env.ts";
+import { pause } from "../resilience/pause.ts";
+import type { Observe } from "../runtime/observe.ts";
+import {
+  type ConnectionBounds,
+  type Cut,
+  leastMissed,
+  networkOf,
+  overrun,
+  type Standing,
+} from "./connection_bounds.ts";
+import type { ServeConnection, ServedConnection } from "./connection_server.ts";
+import type { Peer } from "./peer.ts";
+import type { Handle, HttpServer, Place } from "./server.ts";
+
+export interface GuardOptions {
+  readonly serveConnection: ServeConnection;
+  readonly handle: Handle;
+  readonly onError: (error: unknown) => Response;
+  readonly bounds: ConnectionBounds;
+  readonly env: Pick<Env, "monotonic" | "sleep">;
+  readonly observe: Observe;
+}
+
+/** How often connections are looked over; a bound is kept to within that. */
+const SWEEP_MS_MAX = 250;
+const SWEEPS_PER_BOUND = 8;
+const CLOSING_SWEEP_MS = 20;
+const CUT_NOTICED_MS = 200;
+/** Before the next attempt, where none could be accepted: there are no descriptors left. */
+const ACCEPT_PAUSE_MS = 50;
+
+export class GuardedServer implements HttpServer {
+  readonly addr: Deno.NetAddr;
+  readonly #options: GuardOptions;
+  readonly #listener: Deno.TcpListener;
+  readonly #connections = new Set<Connection>();
+  readonly #fromNetwork = new Map<string, number>();
+  readonly #cuts = new Map<Cut, number>();
+  readonly #accepting: Promise<void>;
+  readonly #sweeping: Promise<void>;
+  readonly #over = new AbortController();
+  /** Connections that are not over yet, those that were cut included. */
+  #served = 0;
+  #isClosing = false;
+
+  /** @throws where it cannot listen. */
+  constructor({ hostname, port }: Place, options: GuardOptions) {
+    this.#options = options;
+    this.#listener = Deno.listen({ hostname, port });
+    this.addr = this.#listener.addr as Deno.NetAddr;
+    this.#accepting = this.#accept();
+    this.#sweeping = this.#sweepUntilOver();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { env, bounds } = this.#options;
+    this.#isClosing = true;
+    this.#listener.close();
+    await this.#accepting;
+    for (const connection of this.#connections) {
+      connection.isLeaving = true;
+      if (connection.inProgress === 0) this.#close(connection);
+    }
+    await this.#untilServed(env.monotonic() + bounds.closingMs);
+    for (const connection of this.#connections) {
+      this.#cut(connection, connection.inProgress > 0 ? "request" : "left");
+    }
+    // What was cut while it was served has a moment to notice.
+    await this.#untilServed(env.monotonic() + CUT_NOTICED_MS);
+    this.#over.abort();
+    await this.#sweeping;
+    this.#report();
+  }
+
+  /** Until no handler is at work any more, or until then. */
+  async #untilServed(until: number): Promise<void> {
+    const { env } = this.#options;
+    while (this.#served > 0 && env.monotonic() < until) {
+      await env.sleep(CLOSING_SWEEP_MS);
+      this.#sweep();
+    }
+  }
+
+  async #accept(): Promise<void> {
+    const { env } = this.#options;
+    while (!this.#isClosing) {
+      const socket = await this.#listener.accept().catch(() => undefined);
+      if (socket !== undefined) this.#admit(socket);
+      // The listener itself does not fail: whatever was the matter, a later one may do better.
+      else if (!this.#isClosing) await env.sleep(ACCEPT_PAUSE_MS);
+    }
+  }
+
+  #admit(socket: Deno.TcpConn): void {
+    const { perAddressMax, connectionsMax } = this.#options.bounds;
+    const { hostname } = socket.remoteAddr;
+    const network = networkOf(hostname);
+    const fromThere = this.#fromNetwork.get(network) ?? 0;
+    if (this.#isClosing) return socket.close();
+    if (fromThere >= perAddressMax) return this.#turnAway(socket, "address");
+    if (this.#connections.size >= connectionsMax) {
+      const displaced = leastMissed(this.#connections);
+      if (displaced === undefined) return this.#turnAway(socket, "room");
+      this.#cut(displaced, "displaced");
+    }
+    this.#serve(socket, new Connection(hostname, network, this.#options.env.monotonic()));
+  }
+
+  #serve(socket: Deno.TcpConn, connection: Connection): void {
+    const { serveConnection, handle, onError, env } = this.#options;
+    socket.setNoDelay(true);
+    const ended = () => connection.end(env.monotonic());
+    connection.served = serveConnection(socket, async (request, info) => {
+      connection.begin(env.monotonic());
+      info.completed.then(ended, ended);
+      const response = await handle(request, connection);
+      if (connection.isLeaving) response.headers.set("connection", "close");
+      return response;
+    }, onError);
+    this.#connections.add(connection);
+    this.#fromNetwork.set(
+      connection.network,
+      (this.#fromNetwork.get(connection.network) ?? 0) + 1,
+    );
+    this.#served++;
+    connection.served.finished.then(() => {
+      this.#served--;
+      this.#forget(connection);
+    });
+  }
+
+  #turnAway(socket: Deno.TcpConn, cut: Cut): void {
+    this.#count(cut);
+    socket.close();
+  }
+
+  #cut(connection: Connection, cut: Cut): void {
+    this.#count(cut);
+    this.#close(connection);
+  }
+
+  /** Its place is free at once: a handler that is still at work for it keeps nobody out. */
+  #close(connection: Connection): void {
+    this.#forget(connection);
+    connection.served?.close();
+  }
+
+  #forget(connection: Connection): void {
+    if (!this.#connections.delete(connection)) return;
+    const { network } = connection;
+    const left = this.#fromNetwork.get(network)! - 1;
+    if (left === 0) this.#fromNetwork.delete(network);
+    else this.#fromNetwork.set(network, left);
+  }
+
+  async #sweepUntilOver(): Promise<void> {
+    const { env, bounds: { headMs, idleMs, requestMs } } = this.#options;
+    const shortest = Math.min(headMs, idleMs, requestMs);
+    const everyMs = Math.min(SWEEP_MS_MAX, shortest / SWEEPS_PER_BOUND);
+    while (await pause(env, everyMs, this.#over.signal)) {
+      this.#sweep();
+      this.#report();
+    }
+  }
+
+  #sweep(): void {
+    const { env, bounds } = this.#options;
+    const now = env.monotonic();
+    for (const connection of this.#connections) {
+      const cut = overrun(connection, now, bounds);
+      if (cut !== undefined) this.#cut(connection, cut);
+    }
+  }
+
+  #count(cut: Cut): void {
+    this.#cuts.set(cut, (this.#cuts.get(cut) ?? 0) + 1);
+  }
+
+  #report(): void {
+    const open = this.#connections.size;
+    for (const [because, connections] of this.#cuts) {
+      this.#options.observe({ type: "connections-cut", because, connections, open });
+    }
+    this.#cuts.clear();
+  }
+}
+
+class Connection implements Standing, Peer {
+  readonly remoteAddress: string;
+  readonly network: string;
+  served: ServedConnection | undefined;
+  since: number;
+  inProgress = 0;
+  isFresh = true;
+  isLeaving = false;
+
+  constructor(remoteAddress: string, network: string, acceptedAt: number) {
+    this.remoteAddress = remoteAddress;
+    this.network = network;
+    this.since = acceptedAt;
+  }
+
+  begin(at: number): void {
+    this.since = at;
+    this.inProgress++;
+    this.isFresh = false;
+  }
+
+  end(at: number): void {
+    this.since = at;
+    this.inProgress--;
+  }
+
+  hangUp(): void {
+    this.isLeaving = true;
+  }
+}

@@ -1,0 +1,121 @@
+/** Connections that hold on, by the hundred, to a real server; and one client that only wants served. */
+import assert from "node:assert/strict";
+import { publishedEvent, send } from "../support/cluster.ts";
+import { RawConnection } from "../support/raw_connection.ts";
+import { ServerProcess, tokenFor } from "../support/server_process.ts";
+
+const OF_EACH_KIND = 200;
+/** As short as a busy machine lets them be. */
+const bounds = {
+  HEAD_MS: "1000",
+  BODY_MS: "1000",
+  KEEP_ALIVE_MS: "2000",
+  CONNECTIONS_PER_ADDRESS_MAX: "2000",
+};
+const GONE_WITHIN_MS = 30_000;
+/** Of the one who only wants served, and one to spare. */
+const GOOD_CONNECTIONS = 2;
+
+const GET = "GET /health/live HTTP/1.1\r\nhost: test\r\n\r\n";
+const DEAF = "asks on and on and takes no answer";
+
+/** What each kind sends at first. */
+async function kindsOf(server: ServerProcess): Promise<Readonly<Record<string, string>>> {
+  const eventId = await publishedEvent(server, { capacity: 2 });
+  const post = [
+    `POST /api/v1/events/${eventId}/registrations HTTP/1.1`,
+    "host: test",
+    `authorization: Bearer ${await tokenFor("slow")}`,
+    "content-type: application/json",
+    "content-length: 99",
+    "",
+    '{"userId"',
+  ].join("\r\n");
+  return {
+    "says nothing": "",
+    "sends half a head": "GET /health/live HTTP/1.1\r\nhost: te",
+    "sends half a body": post,
+    "rests after an answer": GET,
+    [DEAF]: GET.repeat(1_000),
+  };
+}
+
+/** Those of a process; the embedded database opens and closes files as it likes. */
+async function socketsOf({ pid }: ServerProcess): Promise<number> {
+  // Deno reads of /proc only with every permission.
+  const script = `
+    const folder = "/proc/${pid}/fd/";
+    const links = Array.from(Deno.readDirSync(folder), ({ name }) => {
+      try {
+        return Deno.readLinkSync(folder + name);
+      } catch {
+        return "closed meanwhile";
+      }
+    });
+    console.log(links.filter((link) => link.startsWith("socket:")).length);`;
+  const { stdout } = await new Deno.Command("deno", { args: ["eval", script] }).output();
+  return Number(new TextDecoder().decode(stdout));
+}
+
+/** Keeps asking until `isOver`; resolves to the statuses that it was answered with. */
+async function served(server: ServerProcess, isOver: () => boolean): Promise<number[]> {
+  const statuses: number[] = [];
+  while (!isOver()) {
+    const response = await fetch(`${server.url}/health/live`);
+    await response.text();
+    statuses.push(response.status);
+  }
+  return statuses;
+}
+
+function statusesIn(text: string): string[] {
+  return [...text.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, status]) => status!);
+}
+
+Deno.test({
+  name: "a thousand connections that hold on are closed, and others are served meanwhile",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    await using cleaning = new AsyncDisposableStack();
+    const DATA_DIR = await Deno.makeTempDir({ prefix: "troupe_slow_" });
+    cleaning.defer(() => Deno.remove(DATA_DIR, { recursive: true }));
+    await using server = await ServerProcess.start({ DATA_DIR, ...bounds });
+    const kinds = await kindsOf(server);
+    const before = await socketsOf(server);
+
+    const held: (readonly [kind: string, RawConnection])[] = [];
+    using _ = {
+      [Symbol.dispose]: () => held.forEach(([, connection]) => connection[Symbol.dispose]()),
+    };
+    for (let i = 0; i < OF_EACH_KIND; i++) {
+      for (const [kind, text] of Object.entries(kinds)) {
+        const connection = await RawConnection.open(Number(server.port));
+        held.push([kind, connection]);
+        await connection.send(text);
+      }
+    }
+    assert(await socketsOf(server) > before + OF_EACH_KIND, "they are there");
+    let isOver = false;
+    const good = served(server, () => isOver);
+    // To read from those that take no answer would be to take it.
+    const ends = held.filter(([kind]) => kind !== DEAF)
+      .map(async ([kind, connection]) => [kind, statusesIn(await connection.rest())] as const);
+    const statuses = Map.groupBy(await Promise.all(ends), ([kind]) => kind);
+    const until = performance.now() + GONE_WITHIN_MS;
+    let left = Infinity;
+    while (left > GOOD_CONNECTIONS && performance.now() < until) {
+      left = await socketsOf(server) - before;
+    }
+    isOver = true;
+    assert.deepEqual(new Set(await good), new Set([200]));
+    assert(left <= GOOD_CONNECTIONS, `${left} sockets are left`);
+
+    const statusesOf = (kind: string) => new Set(statuses.get(kind)!.flatMap(([, all]) => all));
+    assert.deepEqual(statusesOf("says nothing"), new Set());
+    assert.deepEqual(statusesOf("sends half a head"), new Set());
+    assert.deepEqual(statusesOf("sends half a body"), new Set(["408"]));
+    assert.deepEqual(statusesOf("rests after an answer"), new Set(["200"]));
+    const told = server.log.filter(({ message }) => message === "connections cut");
+    assert.deepEqual(new Set(told.map(({ because }) => because)), new Set(["head", "left"]));
+  },
+});
