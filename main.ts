@@ -115,12 +115,13 @@ export async function startService(
   const { limits } = config;
   const database = starting.use(await openMigrated(config, log));
   const observers = [logObserver(log), otelObserver(env)].filter((tell) => tell !== undefined);
+  const observe: Observe = (event) => observers.forEach((tell) => tell(event));
   const isTraced = isTelemetryOn();
   const parseBody = bodyParser({ bytesMax: limits.bodyBytesMax, bodyMs: limits.bodyMs, env });
   const node = starting.use(openNode({
     database,
     env,
-    observe: (event) => observers.forEach((tell) => tell(event)),
+    observe,
     limits: { ...limits, residentMax: limits.residentActorsMax },
     replyRetentionMs: limits.replyRetentionMs,
     webhooks: config.webhooks,
