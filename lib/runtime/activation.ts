@@ -339,9 +339,11 @@ export class Activation {
       this.#exclusiveTurnsLeft = EXCLUSIVE_TURNS;
       return letters;
     }
-    this.#verifiedAt = this.#context.env.monotonic();
+    const askedAt = this.#context.env.monotonic();
     const afterVersion = this.#loaded().version;
     const loaded = await this.#context.loader.add({ address: this.address, afterVersion });
+    // Not before it is read: until then what is in memory is known to be old.
+    this.#verifiedAt = askedAt;
     return this.#catchUp(loaded, letters);
   }
 

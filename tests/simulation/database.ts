@@ -56,6 +56,8 @@ export type Effects = readonly Met[];
 export class SimulatedDatabase {
   readonly #server: SimulatedPostgres;
   readonly #onCommit: DatabaseOptions["onCommit"];
+  /** By so much altogether. */
+  #turnedBackMs = 0;
 
   constructor({ scheduler, place, onCommit, ...options }: DatabaseOptions) {
     const life = new Life(place);
@@ -92,6 +94,7 @@ export class SimulatedDatabase {
   /** Of its own clock. */
   jump(byMs: number): void {
     this.#server.moveClock(byMs);
+    if (byMs < 0) this.#turnedBackMs -= byMs;
   }
 
   /** From now on it fails by nothing. */
@@ -115,9 +118,10 @@ export class SimulatedDatabase {
     return [...this.#server.tables.letters.values()].map(({ letter }) => letter);
   }
 
-  /** Messages that wait though they are due. */
+  /** Messages that wait though they are due, or were before the clock was turned back. */
   get undelivered(): number {
-    return this.#server.statements.lanes.depth(Infinity, this.#server.now()).due;
+    const latest = this.#server.now() + this.#turnedBackMs;
+    return this.#server.statements.lanes.depth(Infinity, latest).due;
   }
 
   /** Jobs that have not ended. */

@@ -60,7 +60,6 @@ export const situations = [
   "lock timeout",
   "commit out of order",
   "horizon held back",
-  "overtaken",
 ] as const;
 export type Situation = typeof situations[number];
 

@@ -294,7 +294,7 @@ Deno.test("a projector that stops finishes its page and takes no other", async (
   const stopping = watched(projector[Symbol.asyncDispose]());
   await world.env.settle();
   assert.equal(stopping.state, "pending");
-  await world.env.advance(10);
+  await world.env.advance(99);
   assert.equal(stopping.state, "resolved");
   assert.deepEqual(versions(store), [1, 2]);
   await world.env.advance(5_000);

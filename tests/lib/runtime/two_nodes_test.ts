@@ -31,6 +31,21 @@ Deno.test("a refusal holds after the node has caught up, and names the version i
   assert.equal(stale.seen("conflict").length, 1);
 });
 
+Deno.test("a node that could not catch up refuses nobody on what it knew before", async () => {
+  const { world, stale } = await staleWorld();
+  await using _ = world;
+  const gate = stale.store.hold("commit");
+  const first = watched(stale.add("a", 20));
+  await world.env.settle();
+  const second = stale.add("a", 20);
+  await world.env.advance(1);
+  stale.store.failNext("load", "not-applied");
+  gate.release();
+  assert.equal(brief(await world.env.until(second)), "total 20 at 3");
+  assert(first.error instanceof TransientFault);
+  assert.equal(first.error.outcome, "not-applied");
+});
+
 Deno.test("a refusal beside poison is confirmed like any other", async () => {
   await using world = new World();
   const [fresh, stale] = [world.node(), world.node()];
