@@ -59,6 +59,9 @@ export interface ChaosOutcome {
   readonly ailments: readonly string[];
   readonly errors: ReadonlyMap<string, number>;
   readonly tookMs: number;
+  /** Processes that wanted to run, on average over the whole run, and how many may at a time. */
+  readonly loadAverage: number;
+  readonly cores: number;
 }
 
 const NODES = 3;
@@ -159,7 +162,7 @@ export class ChaosRun implements AsyncDisposable {
     say(`Seed ${seed}: ${kinds.length} kinds of faults in ${seconds(forMs)}`);
     for (const [kind, why] of this.#skipped) say(`  cannot: ${kind}: ${why.trim()}`);
 
-    await using _watch = new Watch(this.#database.db, `${directory}/activity.jsonl`);
+    await using watch = new Watch(this.#database.db, `${directory}/activity.jsonl`);
     using http = new HttpClient(this.#nodes.map(({ url }) => url));
     const given = new AbortController();
     const clients = new Clients(http, this.#history, given.signal);
@@ -180,7 +183,13 @@ export class ChaosRun implements AsyncDisposable {
     const { rest, drainedMs } = await this.#rest(loading, given);
     say(`At rest ${seconds(drainedMs)} after the last fault`);
     await this.#finalReads(clients, organizer, load.keys);
-    return await this.#outcome({ kinds, episodes, withheld: load.withheld, drainedMs }, rest);
+    return await this.#outcome({
+      kinds,
+      episodes,
+      withheld: load.withheld,
+      drainedMs,
+      loadAverage: watch.loadAverage,
+    }, rest);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -283,7 +292,7 @@ export class ChaosRun implements AsyncDisposable {
   }
 
   async #outcome(
-    known: Pick<ChaosOutcome, "kinds" | "episodes" | "withheld" | "drainedMs">,
+    known: Pick<ChaosOutcome, "kinds" | "episodes" | "withheld" | "drainedMs" | "loadAverage">,
     rest: Rest,
   ): Promise<ChaosOutcome> {
     const { seed, forMs, directory } = this.#options;
@@ -313,6 +322,7 @@ export class ChaosRun implements AsyncDisposable {
       ailments,
       errors,
       tookMs,
+      cores: navigator.hardwareConcurrency,
     };
   }
 }

@@ -103,6 +103,10 @@ export function markdownOf(outcome: ChaosOutcome): string[] {
     `${episodes.length} episodes`,
     `- ${number(verdict.breachCount)} breaches`,
     `- nobody waited longer for a definite answer than ${duration(verdict.longestMs)}`,
+    `- ${outcome.cores} cores, for which ${
+      outcome.loadAverage.toFixed(1)
+    } processes of the machine ` +
+    "waited or ran on average",
     `- ${number(withheld)} operations withheld, as too many were in progress`,
     `- at rest ${(outcome.drainedMs / 1_000).toFixed(1)} s after the last fault`,
     ...(unfired.length === 0 ? [] : [`- never fired: ${unfired.join(", ")}`]),

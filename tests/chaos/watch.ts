@@ -1,4 +1,4 @@
-/** What the database was about, once a second: for whoever asks afterwards why something was slow. */
+/** What machine and database were about, once a second: for whoever asks later why it was slow. */
 import { type Kysely, sql } from "kysely";
 import { TransientFault } from "../../lib/fault.ts";
 import type { Tables } from "../../lib/postgres/tables.ts";
@@ -9,11 +9,18 @@ export class Watch implements AsyncDisposable {
   readonly #file: Deno.FsFile;
   readonly #timer: ReturnType<typeof setInterval>;
   #look: Promise<void> = Promise.resolve();
+  #loads = 0;
+  #looks = 0;
 
   /** Writes a line to the file each second, as long as the server answers. */
   constructor(db: Kysely<Tables>, path: string) {
     this.#file = Deno.openSync(path, { create: true, truncate: true, write: true });
     this.#timer = setInterval(() => void (this.#look = this.#noted(db)), INTERVAL_MS);
+  }
+
+  /** How many processes of the machine wanted to run, on average since it began to look. */
+  get loadAverage(): number {
+    return this.#loads / this.#looks;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -23,6 +30,8 @@ export class Watch implements AsyncDisposable {
   }
 
   async #noted(db: Kysely<Tables>): Promise<void> {
+    this.#loads += Deno.loadavg()[0]!;
+    this.#looks++;
     try {
       const { rows } = await activity.execute(db);
       const line = `${JSON.stringify({ t: Math.round(performance.now()), rows })}\n`;
