@@ -16,7 +16,7 @@ export function kept<T>(value: T): T {
   if (text.includes("\\u") && unkeepable.test(text)) {
     throw new PoisonFault("Cannot store the character U+0000, or half of a pair");
   }
-  return frozen(JSON.parse(text)) as T;
+  return frozen(JSON.parse(text));
 }
 
 function jsonOf(content: unknown): string {
@@ -27,8 +27,11 @@ function jsonOf(content: unknown): string {
   }
 }
 
-function frozen(value: unknown): unknown {
+function frozen<T>(value: T): T {
   if (typeof value !== "object" || value === null) return value;
-  for (const key in value) frozen((value as Record<string, unknown>)[key]);
+  const parts = Array.isArray(value) ? value : Object.values(value);
+  for (let place = 0; place < parts.length; place++) {
+    if (typeof parts[place] === "object") frozen(parts[place]);
+  }
   return Object.freeze(value);
 }

@@ -185,16 +185,21 @@ export class Jobs {
   }
 
   settle(endings: readonly JobEnding[], now: number): readonly boolean[] {
-    return endings.map((ending) => {
-      const job = this.#held(ending);
-      const { position, token, isCounted } = ending;
-      const { running } = this.#tables;
-      if (isCounted && running.get(position)?.token === token) running.delete(position);
-      if (job === undefined) return false;
-      if (ending.is === "retried" || ending.is === "released") giveBack(job, ending, now);
-      else this.#end(job, ending, now);
-      return true;
-    });
+    const settled = new Set(
+      [...endings].sort(inOrder).filter((ending) => this.#settle(ending, now)),
+    );
+    return endings.map((ending) => settled.has(ending));
+  }
+
+  #settle(ending: JobEnding, now: number): boolean {
+    const job = this.#held(ending);
+    const { position, token, isCounted } = ending;
+    const { running } = this.#tables;
+    if (isCounted && running.get(position)?.token === token) running.delete(position);
+    if (job === undefined) return false;
+    if (ending.is === "retried" || ending.is === "released") giveBack(job, ending, now);
+    else this.#end(job, ending, now);
+    return true;
   }
 
   #end(
@@ -349,6 +354,11 @@ export class Jobs {
       yield { ...letter, status: "failed", priority: traits.priority, finishedAt: buriedAt };
     }
   }
+}
+
+function inOrder(a: JobHold, b: JobHold): number {
+  if (a.queue !== b.queue) return a.queue < b.queue ? -1 : 1;
+  return a.position - b.position;
 }
 
 function giveBack(

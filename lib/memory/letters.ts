@@ -61,8 +61,8 @@ export class Letters {
       ).slice(0, which.limit);
     for (const { letter, traits } of chosen) {
       const { attempts: _, error: __, buriedAt: ___, ...message } = letter;
-      if (message.to.kind === JOB_KIND) this.#jobs.put(message, traits, now);
-      else this.#lanes.put(message, now);
+      if (message.to.kind !== JOB_KIND) this.#lanes.put(message, now);
+      else if (!this.#jobs.waits(message.messageId)) this.#jobs.put(message, traits, now);
       this.#seenTo("redrive", letter, operator);
     }
     return chosen.map(({ letter }) => letter);

@@ -89,8 +89,8 @@ export class MemoryStore implements Store {
     const draws = isLocked || asked.some((commit) => streams.takes(commit));
     const transaction = draws ? this.#statements.drawTransaction() : 0;
     const outcomes = asked.map((commit) => streams.judged(commit, transaction));
-    const changes = inOrderOfLocks(asked).filter((n) => outcomes[n] === undefined)
-      .map((n) => streams.draw(asked[n]!, transaction));
+    const applied = inOrderOfLocks(asked).filter((n) => outcomes[n] === undefined);
+    const changes = streams.draw(asked, applied, transaction);
     const now = this.#env.now();
     for (const change of changes) streams.apply(change, now);
     return outcomes.map((outcome) => outcome ?? { is: "ok", transaction: String(transaction) });

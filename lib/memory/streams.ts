@@ -97,30 +97,32 @@ export class Streams {
     return consumed.filter((position) => !this.#lanes.has(address, position));
   }
 
-  /** @throws {PoisonFault} when it tells a job that waits already. */
-  draw(
-    { address, at, events, replies, messages = [], consumed = [] }: Commit,
-    transaction: number,
-  ) {
-    for (const { messageId, to, job } of messages) {
-      if (to.kind !== JOB_KIND || !this.#jobs.waits(messageId)) continue;
-      if (this.#jobs.holderOf(to.key, job?.uniqueKey) !== undefined) continue;
-      throw new PoisonFault(`Cannot tell the job ${messageId}: it is there already`);
-    }
+  /**
+   * Draws the numbers of a batch, of which those commits are to be applied: of events in the order of
+   * locks, of messages in that of the batch, in which the changes come back.
+   *
+   * @throws {PoisonFault} when one tells a job that waits already.
+   */
+  draw(batch: readonly Commit[], applied: readonly number[], transaction: number): Change[] {
     const { drawn } = this.#tables;
-    const { event, message } = drawn;
-    drawn.event += events.length;
-    drawn.message += messages.length;
-    return {
-      address,
-      at,
-      transaction,
-      drawn: { event, message },
-      events,
-      replies,
-      messages,
-      consumed,
-    } satisfies Change;
+    const before = new Map<number, number>();
+    for (const n of applied) {
+      before.set(n, drawn.event);
+      drawn.event += batch[n]!.events.length;
+    }
+    return [...applied].sort((a, b) => a - b).map((n) => {
+      const { address, at, events, replies, messages = [], consumed = [] } = batch[n]!;
+      messages.forEach((message) => this.#refuseKnown(message));
+      const numbers = { event: before.get(n)!, message: drawn.message };
+      drawn.message += messages.length;
+      return { address, at, transaction, drawn: numbers, events, replies, messages, consumed };
+    });
+  }
+
+  #refuseKnown({ messageId, to, job }: NewMessage): void {
+    if (to.kind !== JOB_KIND || !this.#jobs.waits(messageId)) return;
+    if (this.#jobs.holderOf(to.key, job?.uniqueKey) !== undefined) return;
+    throw new PoisonFault(`Cannot tell the job ${messageId}: it is there already`);
   }
 
   apply(change: Change, now: number): void {

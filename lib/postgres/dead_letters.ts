@@ -89,6 +89,8 @@ export class PostgresDeadLetters implements DeadLetters {
         select kind, key, position, message_id, schema, command, correlation_id, causation_id,
           principal, traceparent, at, now(), priority, concurrency_key
         from raised
+        -- A job that was enqueued again meanwhile waits already.
+        on conflict (message_id) where kind = 'job' do nothing
       ),
       ${
       audited(

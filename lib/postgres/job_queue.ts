@@ -24,6 +24,7 @@ import { claimed, claimedWithin, extended, lockQueue } from "./job_claims.ts";
 import { settled } from "./job_endings.ts";
 import { ENQUEUE_MAX, enqueued, enqueueWithin, insertedAsNew } from "./job_enqueueing.ts";
 import { jobOf, jobsOf } from "./job_records.ts";
+import { replacingFinished } from "./job_statements.ts";
 import { messageRequest } from "./outbox.ts";
 import type { Tables } from "./tables.ts";
 
@@ -145,6 +146,7 @@ export class PostgresJobQueue implements JobQueue {
           traceparent, at, priority, concurrency_key, attempts, progress, ${by}, now(),
           now() + ${keepMs} * interval '1 ms'
         from gone where ${keepMs}::float8 > 0
+        ${sql.raw(replacingFinished)}
       ),
       told as (
         insert into outbox (kind, key, message_id, schema, command, correlation_id, causation_id,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { replacingLetter } from "./outbox.ts";
 
 /** What the endings of a batch ask for beyond the removal of jobs. */
 export interface EndingNeeds {
@@ -118,6 +119,17 @@ freed as (
   where running_job.ctid = freed.place
 ),`;
 
+/** One that is told again under its id, once it has ended, ends again. */
+export const replacingFinished = `
+  on conflict (message_id) do update
+  set queue = excluded.queue, position = excluded.position, schema = excluded.schema,
+    command = excluded.command, correlation_id = excluded.correlation_id,
+    causation_id = excluded.causation_id, principal = excluded.principal,
+    traceparent = excluded.traceparent, at = excluded.at, priority = excluded.priority,
+    concurrency_key = excluded.concurrency_key, attempts = excluded.attempts,
+    progress = excluded.progress, cancelled_by = excluded.cancelled_by, result = excluded.result,
+    finished_at = excluded.finished_at, keep_until = excluded.keep_until`;
+
 const keptPart = `
 , kept as (
   insert into finished_job (queue, position, message_id, schema, command, correlation_id,
@@ -128,6 +140,7 @@ const keptPart = `
     case ending when 'cancelled' then coalesce(cancelled_by, '') end, result, now(),
     now() + keep * interval '1 ms'
   from ended where ending in ('completed', 'cancelled') and keep > 0
+  ${replacingFinished}
 )`;
 
 const buriedPart = `
@@ -138,8 +151,7 @@ const buriedPart = `
     traceparent, at, attempts, reason, now(), priority, concurrency_key
   from ended where ending = 'failed'
   -- Enqueued again in the moment in which it was buried, it finds its first letter lying there.
-  on conflict (message_id) do update
-  set attempts = excluded.attempts, error = excluded.error, buried_at = excluded.buried_at
+  ${replacingLetter}
 )`;
 
 const toldPart = `

@@ -38,6 +38,19 @@ type Int8 = number | bigint | string;
 /** So much room an empty table may keep. */
 const KEPT_BYTES = 100_000;
 
+/**
+ * What was replayed under its old id may find its first letter still lying there: then the last is
+ * the letter, whatever the first one said and wherever it was.
+ */
+export const replacingLetter = `
+      on conflict (message_id) do update
+      set kind = excluded.kind, key = excluded.key, position = excluded.position,
+        schema = excluded.schema, command = excluded.command,
+        correlation_id = excluded.correlation_id, causation_id = excluded.causation_id,
+        principal = excluded.principal, traceparent = excluded.traceparent, at = excluded.at,
+        attempts = excluded.attempts, error = excluded.error, buried_at = excluded.buried_at,
+        priority = excluded.priority, concurrency_key = excluded.concurrency_key`;
+
 export interface MessageRow {
   readonly kind: string;
   readonly key: string;
@@ -177,9 +190,7 @@ export class PostgresOutbox implements Outbox {
       select kind, key, position, message_id, schema, command, correlation_id, causation_id,
         principal, traceparent, at, ${attempts}::integer, ${error}::text, now()
       from taken
-      -- What was replayed under its old id may find its first letter still lying there.
-      on conflict (message_id) do update
-      set attempts = excluded.attempts, error = excluded.error, buried_at = excluded.buried_at
+      ${sql.raw(replacingLetter)}
       returning position`.execute(this.#db);
     return rows.length > 0;
   }

@@ -191,7 +191,8 @@ export interface DeadLetters {
   ): Promise<DeadLetter | undefined>;
   /**
    * Puts the letters back into the outbox, each at the place that it had, so before everything told
-   * to its actor since. Answers with what was put back.
+   * to its actor since; a job that waits again already, under its id, stays that one. Answers with
+   * what was put back.
    */
   redrive(
     which: RedriveQuery,

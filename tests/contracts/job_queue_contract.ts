@@ -356,6 +356,53 @@ const contract: Record<string, JobTest> = {
     assert.deepEqual(await claimed(jobs, queue), []);
   },
 
+  "a job that is told again under its id, once it has ended, ends again": async (
+    { store, jobs },
+    queue,
+  ) => {
+    const tell = async (n: number, messageId: string) => {
+      const messages = [{ ...newJob(queue, n), messageId }];
+      const changes = { events: [newEvent("Told")], messages };
+      const [outcome] = await store.commit([commitOf(queue, crypto.randomUUID(), changes)]);
+      assert.equal(outcome?.is, "ok");
+      return (await claimed(jobs, queue))[0]!;
+    };
+    const id = crypto.randomUUID();
+    for (const [n, result] of [[1, "one"], [2, "two"]] as const) {
+      const ending = { is: "completed", result, keepMs: HOUR_MS } as const;
+      assert.equal(await settled(jobs, await tell(n, id), ending), true);
+      assert.equal((await jobs.get(id))!.result, result);
+    }
+    const lost = crypto.randomUUID();
+    for (const n of [3, 4]) {
+      const ending = { is: "failed", error: `why ${n}` } as const;
+      assert.equal(await settled(jobs, await tell(n, lost), ending), true);
+      const record = (await jobs.get(lost))!;
+      assert.deepEqual([numbers([record]), record.error], [[n], `why ${n}`]);
+    }
+    const listed = await jobs.list({ queue, limit: 10 });
+    assert.deepEqual(numbers(listed).sort(), [2, 4]);
+  },
+
+  "a letter whose job waits again is put back beside no other": async (
+    { store, jobs, deadLetters },
+    queue,
+  ) => {
+    const job = newJob(queue, 1);
+    await jobs.enqueue([job]);
+    const [held] = await claimed(jobs, queue);
+    await settled(jobs, held!, { is: "failed", error: "no" });
+    const changes = { events: [newEvent("Told")], messages: [job] };
+    await store.commit([commitOf(queue, "a", changes)]);
+    await deadLetters.redrive({ kind: JOB_KIND, key: queue, limit: 10 }, root);
+    assert.equal((await claimed(jobs, queue)).length, 1);
+    assert.equal(await deadLetters.get(job.messageId), undefined);
+  },
+
+  "to end nothing does nothing": async ({ jobs }) => {
+    assert.deepEqual(await jobs.settle([]), []);
+  },
+
   "a job that is known stays itself, though another has its key": async ({ jobs }, queue) => {
     const first = newJob(queue, 1, { uniqueKey: "daily" });
     await jobs.enqueue([first]);

@@ -111,6 +111,19 @@ const contract: Record<string, OutboxTest> = {
     assert.equal(lane!.attempts, 0);
   },
 
+  "messages of one batch keep its order in each lane, whoever tells them": async (
+    { store, outbox },
+    kind,
+  ) => {
+    const to = { kind, key: "a" };
+    const telling = ["z", "m", "B"].map((key) =>
+      commitOf(kind, key, { at: PAST, events: [newEvent("Sent")], messages: [messageTo(to, key)] })
+    );
+    await store.commit(telling);
+    const [lane] = await outbox.claim([to], whole);
+    assert.deepEqual(notesIn(lane), ["z", "m", "B"]);
+  },
+
   "messages of one commit keep their order in each lane": async ({ store, outbox }, kind) => {
     const [a, b] = [{ kind, key: "a" }, { kind, key: "b" }];
     await told(
@@ -769,7 +782,7 @@ const contract: Record<string, OutboxTest> = {
     const to = { kind, key: "a" };
     const message = messageTo(to, "1");
     await told(store, kind, message);
-    await told(store, kind, message);
+    await told(store, kind, { ...message, command: { note: "2" } });
     const [lane] = await outbox.claim([to], whole);
     const { token, messages } = lane!;
     for (const [index, { position }] of messages.entries()) {
@@ -778,6 +791,8 @@ const contract: Record<string, OutboxTest> = {
     }
     const letters = await deadLetters.list({ kind, limit: 10 });
     assert.deepEqual(letters.map(({ error }) => error), ["attempt 2"]);
+    assert.deepEqual(notesIn({ messages: letters }), ["2"]);
+    assert.deepEqual(letters.map(({ position }) => position), [messages[1]!.position]);
     await outbox.settle([{ address: to, token }]);
     assert.deepEqual(notesIn((await outbox.claim([to], whole))[0]), []);
   },

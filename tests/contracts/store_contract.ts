@@ -221,6 +221,15 @@ const contract: Record<string, StoreTest> = {
     assert.deepEqual((await store.commit([batch[0]!])).map(({ is }) => is), ["ok"]);
   },
 
+  "text that only looks like what cannot be stored is stored": async (store, kind) => {
+    const title = "\\u0000 \\\\ud800 \ud83d\ude42";
+    await store.commit([commitOf(kind, "a", { events: [newEvent("Fine", { title })] })]);
+    const [event] = await store.readStream({ kind, key: "a" });
+    assert.deepEqual(event?.data, { type: "Fine", title });
+    const half = commitOf(kind, "b", { events: [newEvent("Bad", { title: "half \ud83d" })] });
+    await assert.rejects(store.commit([half]), PoisonFault);
+  },
+
   "content that is no JSON is poison too": async (store, kind) => {
     const bad = commitOf(kind, "a", { events: [newEvent("Bad", { count: 1n })] });
     await assert.rejects(store.commit([bad]), PoisonFault);
@@ -323,6 +332,19 @@ const contract: Record<string, StoreTest> = {
     assert(BigInt(whole.through) >= BigInt(first.transaction), "an unfilled page reaches the end");
     const cut = await store.readFeed({ after: feedStart, kind, limit: 1 });
     assert(BigInt(cut.through) < BigInt(first.transaction), "its transaction goes on behind it");
+  },
+
+  "a page that is just full says nothing of what follows it": async (store, kind) => {
+    const [only] = await store.commit([commitOf(kind, "a", { events: [newEvent("One")] })]);
+    assert(only?.is === "ok");
+    const page = await store.readFeed({ after: feedStart, kind, limit: 1 });
+    assert(BigInt(page.through) < BigInt(only.transaction));
+  },
+
+  "an actor is verified by no transaction, unless it was locked": async (store, kind) => {
+    await store.commit([commitOf(kind, "a", { events: [newEvent("First")] })]);
+    const [verified] = await store.commit([commitOf(kind, "a", { revision: 1, version: 1 })]);
+    assert.deepEqual(verified, { is: "ok", transaction: "0" });
   },
 
   "the feed is read by type and by time": async (store, kind) => {

@@ -28,6 +28,7 @@ import {
   type Operation,
   PAST,
   queues,
+  type Token,
 } from "./operations.ts";
 import { asSaid, Namer } from "./saying.ts";
 
@@ -49,6 +50,8 @@ export class Player {
   /** Of messages told by operations before this one. */
   readonly #ids: string[] = [];
   readonly #told = new Set<string>();
+  /** Or nearly so. */
+  readonly #buried: string[] = [];
   #feedCursor: FeedCursor = feedStart;
   #dueCursor: DueCursor | undefined;
   #newest = 0n;
@@ -115,17 +118,19 @@ export class Player {
       case "settle":
         return await outbox.settle(operation.lanes.map(({ lane, token, pauseMs: ms, attempts }) => {
           const address = addresses[lane]!;
-          if (ms === undefined) return { address, token };
+          const claim = { address, token: this.#tokenOf(address, token) };
+          if (ms === undefined) return claim;
           const position = this.namer.headOf(address) ?? NOWHERE;
-          return { address, token, pause: { ms, position, attempts, error: "why" } };
+          return { ...claim, pause: { ms, position, attempts, error: "why" } };
         }));
       case "bury": {
         const { lane, token, message, isParked } = operation;
         const address = addresses[lane]!;
         const position = this.#positionIn(address, message);
+        this.#buried.push(this.namer.nameOf(position));
         return await outbox.bury({
           address,
-          token,
+          token: this.#tokenOf(address, token),
           position,
           attempts: 3,
           error: `why ${this.#number}`,
@@ -135,7 +140,8 @@ export class Player {
       case "complete": {
         const address = addresses[operation.lane]!;
         const position = this.#positionIn(address, operation.message);
-        return await outbox.complete({ address, token: operation.token, position });
+        const token = this.#tokenOf(address, operation.token);
+        return await outbox.complete({ address, token, position });
       }
       case "postpone":
         return await outbox.postpone(addresses[operation.lane]!, operation.limit);
@@ -156,7 +162,7 @@ export class Player {
         return await deadLetters.list({ limit, ...(lane !== undefined && addresses[lane]) });
       }
       case "letter":
-        return await this.#actOn(this.#idOf(operation.message), operation.act);
+        return await this.#actOn(this.#buriedOr(operation.message), operation.act);
       case "redriveLane":
         return await deadLetters.redrive(
           { ...addresses[operation.lane]!, limit: operation.limit },
@@ -261,9 +267,14 @@ export class Player {
         messages: plan.messages.map((message, n) => this.#message(message, 10 * place + n)),
       }),
       ...(plan.consumed !== undefined && {
-        consumed: [...new Set(plan.consumed.map((nth) => this.#positionIn(address, nth)))],
+        consumed: this.#consumed(address, plan.consumed),
       }),
     };
+  }
+
+  #consumed(address: Address, nths: readonly number[]): readonly number[] {
+    const positions = nths.map((nth) => nth >= 28 ? NOWHERE : this.namer.positionIn(address, nth));
+    return [...new Set(positions.filter((position) => position !== undefined))];
   }
 
   #message(plan: MessagePlan, place: number): NewMessage {
@@ -370,6 +381,7 @@ export class Player {
       case "retried":
         return { ...common, is, delayMs, error };
       case "failed":
+        this.#buried.push(this.namer.nameOf(hold.position));
         return { ...common, is, error };
       case "released":
         return { ...common, is };
@@ -382,12 +394,22 @@ export class Player {
     return held && { ...held, token: token ?? held.token };
   }
 
+  #buriedOr(nth: number): string {
+    const known = this.#buried.filter((id) => id !== "unknown");
+    return known[nth % Math.max(1, 2 * known.length)] ?? this.#idOf(nth);
+  }
+
+  #tokenOf(lane: Address, token: Token): number {
+    return token ?? this.namer.tokenOf(lane) ?? 0;
+  }
+
   #idOf(nth: number): string {
     return this.#ids[nth % Math.max(1, this.#ids.length)] ?? uuid(0, 0);
   }
 
+  /** Mostly one that was seen there. */
   #positionIn(address: Address, nth: number): number {
-    return this.namer.positionIn(address, nth) ?? NOWHERE;
+    return nth >= 28 ? NOWHERE : this.namer.positionIn(address, nth) ?? NOWHERE;
   }
 }
 

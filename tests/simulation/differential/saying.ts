@@ -15,9 +15,13 @@ export class Namer {
   readonly #names = new Map<number, string>();
   readonly #byLane = new Map<string, number[]>();
   readonly #claimed: JobHold[] = [];
+  readonly #tokens = new Map<string, number>();
 
   learn(message: Record<string, unknown>): void {
-    const { messageId, position, to } = message;
+    const { messageId, position, to, address } = message;
+    if (address !== undefined && typeof message.token === "number") {
+      this.#tokens.set(addressText(address as Address), message.token);
+    }
     if (typeof position !== "number" || typeof messageId !== "string") return;
     if (!this.#names.has(position)) {
       this.#names.set(position, messageId);
@@ -40,6 +44,11 @@ export class Namer {
   positionIn(lane: Address, nth: number): number | undefined {
     const known = this.#byLane.get(addressText(lane)) ?? [];
     return known[nth % Math.max(1, known.length)];
+  }
+
+  /** Under which the lane was claimed last. */
+  tokenOf(lane: Address): number | undefined {
+    return this.#tokens.get(addressText(lane));
   }
 
   headOf(lane: Address): number | undefined {

@@ -4,6 +4,7 @@
  * @module
  */
 import { kept } from "../../../lib/memory/copied.ts";
+import { addressText } from "../../../lib/runtime/envelope.ts";
 import {
   type Advance,
   type Projection,
@@ -66,7 +67,10 @@ export class ReadModel {
       }
     }
     for (const message of this.#messages) {
-      lanes.add(message, ++tables.drawn.message, now, now + message.delayMs);
+      // One to a lane that rests is due when it is.
+      const restsUntil = tables.lanes.get(addressText(message.to))?.nextAt ?? 0;
+      const due = Math.max(now + message.delayMs, restsUntil);
+      lanes.add(message, ++tables.drawn.message, now, due);
     }
   }
 }

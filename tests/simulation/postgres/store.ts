@@ -179,8 +179,8 @@ export class SimulatedStore implements Store {
     const { streams } = this.#server.statements;
     const id = transaction.id ?? 0;
     const outcomes = batch.map((commit) => streams.judged(commit, id));
-    const changes = order.filter((n) => outcomes[n] === undefined)
-      .map((n) => streams.draw(batch[n]!, transaction.drawId()));
+    const applied = order.filter((n) => outcomes[n] === undefined);
+    const changes = streams.draw(batch, applied, id);
     if (changes.length > 0) {
       transaction.atCommit(() => {
         for (const change of changes) streams.apply(change, transaction.now);
