@@ -6,7 +6,7 @@
  */
 import type { JobQueue } from "../../lib/jobs/job_queue.ts";
 import { type Address, addressText } from "../../lib/runtime/envelope.ts";
-import type { DeadLetter, Outbox } from "../../lib/runtime/outbox.ts";
+import type { DeadLetter, Outbox, OutboxMessage } from "../../lib/runtime/outbox.ts";
 import type { Projection, ProjectionStore } from "../../lib/runtime/projector.ts";
 import type { Commit, Store, StoredEvent } from "../../lib/runtime/store.ts";
 import { AT } from "../support/given.ts";
@@ -118,6 +118,11 @@ export class SimulatedDatabase {
     return [...this.#server.tables.letters.values()].map(({ letter }) => letter);
   }
 
+  /** All messages to actors and to the outside that wait. */
+  get waiting(): readonly OutboxMessage[] {
+    return [...this.#server.tables.outbox.values()].flat().map(({ message }) => message);
+  }
+
   /** Messages that wait though they are due, or were before the clock was turned back. */
   get undelivered(): number {
     const latest = this.#server.now() + this.#turnedBackMs;
@@ -150,7 +155,7 @@ export class SimulatedDatabase {
 
   #landed({ changes }: Landed): void {
     for (const change of changes) {
-      const { address, at, events, replies, messages, consumed, transaction } = change;
+      const { address, at, events, replies, messages, consumed, transaction, drawn } = change;
       const row = this.#server.tables.actors.get(addressText(address))!;
       const commit: Commit = {
         address,
@@ -162,7 +167,13 @@ export class SimulatedDatabase {
         messages,
         consumed,
       };
-      this.#onCommit({ commit, transaction: String(transaction) });
+      const lane = this.#server.tables.outbox.get(addressText(address)) ?? [];
+      this.#onCommit({
+        commit,
+        transaction: String(transaction),
+        position: drawn.message + 1,
+        waiting: consumed.length === 0 ? [] : lane.map(({ message: { position } }) => position),
+      });
     }
   }
 }

@@ -52,10 +52,21 @@ export interface Performed {
   readonly messageIds: string[];
 }
 
+/** What a node said to one request, whether anyone heard it or not. */
+export interface Told {
+  readonly operation: Operation;
+  readonly messageId: string;
+  readonly ending: Ending;
+}
+
 export interface Committed {
   readonly tick: number;
   readonly commit: Commit;
   readonly transaction: string;
+  /** In the outbox, of the first of its messages; the others follow. */
+  readonly position: number;
+  /** What waited for the actor at that moment, by its position. */
+  readonly waiting: readonly number[];
 }
 
 /** What the outside heard. */
@@ -66,6 +77,7 @@ export interface Rung {
 
 export interface History {
   readonly performed: readonly Performed[];
+  readonly told: readonly Told[];
   /** In the order in which they became visible. */
   readonly commits: readonly Committed[];
   readonly rung: readonly Rung[];
@@ -73,6 +85,10 @@ export interface History {
   readonly streams: ReadonlyMap<string, readonly StoredEvent[]>;
   readonly effects: ReadonlyMap<string, Effects>;
   readonly deadLetters: readonly DeadLetter[];
+  /** What actors are told and have not handled, due or not. */
+  readonly waiting: readonly OutboxMessage[];
+  /** Requests that nodes took and never answered. */
+  readonly unanswered: number;
   /** Messages that still wait though they are due. */
   readonly undelivered: number;
   /** Jobs that have not ended. */

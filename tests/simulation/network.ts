@@ -25,6 +25,8 @@ export interface Request {
 type Reset = () => void;
 
 const LATE_MS = 400;
+/** Of the requests that are doubled, the part that arrives twice at about the same time. */
+const AT_ONCE = 0.7;
 
 export class Network {
   readonly #world: World;
@@ -41,6 +43,13 @@ export class Network {
   /** Nothing gets to that node, or from it, for a while. */
   part(node: Place, ms: number): void {
     this.#partedUntil.set(node.index, this.#world.scheduler.now + ms);
+  }
+
+  /** Requests that some node has, and has not answered. */
+  get inHand(): number {
+    let inHand = 0;
+    for (const open of this.#open.values()) inHand += open.size;
+    return inHand;
   }
 
   /** The node has ended, and all its connections with it. */
@@ -67,16 +76,18 @@ export class Network {
           resolve(ending);
         });
       };
+      const thereMs = wayMs();
       const arrive = (label: string, extraMs: number) => {
-        const ms = wayMs() + extraMs;
-        scheduler.after(this.#life, label, ms, () => {
+        scheduler.after(this.#life, label, thereMs + extraMs, () => {
           if (this.#isParted(to.place)) return;
           const lateMs = how === "reply-late" ? LATE_MS : 0;
           this.#serve(to, serve, (ending) => how !== "reply-lost" && hear(ending, lateMs));
         });
       };
       if (how !== "request-lost") arrive("arrives", how === "request-late" ? LATE_MS : 0);
-      if (how === "request-doubled" && mayDouble) arrive("arrives again", LATE_MS);
+      if (how !== "request-doubled" || !mayDouble) return;
+      const isAtOnce = scheduler.chance(from.place, `doubled ${operation}`) < AT_ONCE;
+      arrive("arrives again", isAtOnce ? 0 : LATE_MS);
     });
   }
 

@@ -10,7 +10,7 @@ import type { OutboxMessage } from "../../lib/runtime/outbox.ts";
 import { Client } from "./client.ts";
 import { type Connected, type Ports, SimulatedDatabase } from "./database.ts";
 import { Faults, nameOf } from "./faults.ts";
-import type { Committed, History, Performed, Rung } from "./history.ts";
+import type { Committed, History, Performed, Rung, Told } from "./history.ts";
 import { Incarnation, type Side, WallClock } from "./incarnation.ts";
 import { Markers } from "./markers.ts";
 import { Network } from "./network.ts";
@@ -22,23 +22,33 @@ import { Life, Place, Scheduler } from "./scheduler.ts";
 export interface Host {
   readonly place: Place;
   readonly clock: WallClock;
-  /** Undefined while it is down. */
+  /** Its life; undefined while it is down. */
+  incarnation: Incarnation | undefined;
+  /** Undefined while it is down, or being put together. */
   node: Node | undefined;
   connected: Connected | undefined;
   lives: number;
 }
 
+export interface CrashedAt {
+  readonly point: number;
+  readonly call: string;
+  readonly side: Side;
+}
+
 export interface RunOptions {
   /** Looks at each commit as it becomes visible, and throws if it must not be. */
   readonly watch?: (committed: Committed) => void;
-  /** Has the node end at that point of all that it passes, counted from 1 over the whole run. */
-  readonly crashAtPoint?: number;
+  /** Has the node end that comes to such a point; counted from 1 over the whole run, and all nodes. */
+  readonly crashAtPoints?: readonly number[];
   /** Puts something between the runtime and the database, such as a mistake. */
   readonly alter?: (ports: Ports, incarnation: Incarnation) => Ports;
 }
 
 /** How long everything may take to come to rest once all is well. */
 export const REST_MS = 30_000;
+/** How long clients may go on asking once all is well; whoever has no answer by then gets none. */
+const ANSWERED_MS = 10 * 60_000;
 /** How often it is looked whether it has. */
 const LOOK_MS = 250;
 /** The way to the outside and back. */
@@ -56,6 +66,9 @@ export class World {
   readonly hosts: readonly Host[];
   readonly network: Network;
   readonly performed: Performed[] = [];
+  readonly told: Told[] = [];
+  /** The points at which a node was to end, and has. */
+  readonly crashedAt: CrashedAt[] = [];
   readonly #options: RunOptions;
   readonly #life: Life;
   readonly #database: SimulatedDatabase;
@@ -87,6 +100,7 @@ export class World {
     this.hosts = plan.nodes.map((node, index) => ({
       place: places[index]!,
       clock: new WallClock(scheduler, node),
+      incarnation: undefined,
       node: undefined,
       connected: undefined,
       lives: 0,
@@ -116,7 +130,7 @@ export class World {
     for (const client of clients) void client.work().then(() => working--);
     await scheduler.run(() => working === 0, plan.healAtMs);
     this.#heal();
-    await scheduler.run(() => working === 0, Infinity);
+    await scheduler.run(() => working === 0, scheduler.now + ANSWERED_MS);
     const isAtRest = await this.#comeToRest();
     this.markers.add({ counts: this.#database.occurred });
     return this.#history(isAtRest);
@@ -124,8 +138,11 @@ export class World {
 
   /** Ends the life of a node; the next begins after `downMs`. */
   crash(host: Host, downMs: number): void {
-    if (host.node === undefined) return;
-    host.node.incarnation.isOver = true;
+    const { incarnation } = host;
+    // It may well end while it is still being put together.
+    if (incarnation === undefined) throw new Error(`${host.place.name} is down already`);
+    incarnation.isOver = true;
+    host.incarnation = undefined;
     host.node = undefined;
     host.connected?.vanish();
     this.network.reset(host.place);
@@ -133,7 +150,7 @@ export class World {
   }
 
   #start(host: Host): void {
-    if (host.node !== undefined) return;
+    if (host.incarnation !== undefined) return;
     const { scheduler, plan } = this;
     const { place, clock } = host;
     const { limits, seed } = plan;
@@ -148,20 +165,23 @@ export class World {
       crashes: (_, call, nth, side) => this.#crashes(host, call, nth, side),
     });
     const { alter = (ports: Ports) => ports } = this.#options;
+    host.incarnation = incarnation;
     host.connected = this.#database.connect(incarnation);
-    host.node = openNode({
+    const node = openNode({
       incarnation,
       ports: alter(host.connected.ports, incarnation),
       limits,
       observe: (event) => this.#observe(event),
       ring: (message) => this.#ring(incarnation, message),
     });
+    if (!incarnation.isOver) host.node = node;
   }
 
   #crashes(host: Host, call: string, nth: number, side: Side): boolean {
-    const isChosen = ++this.#points === this.#options.crashAtPoint;
+    const isChosen = this.#options.crashAtPoints?.includes(++this.#points) ?? false;
     const downMs = isChosen ? DOWN_MS : this.faults.crash(host.place, call, nth, side);
     if (downMs === undefined) return false;
+    if (isChosen) this.crashedAt.push({ point: this.#points, call, side });
     this.crash(host, downMs);
     return true;
   }
@@ -224,7 +244,8 @@ export class World {
 
   #isAtRest(): boolean {
     const { undelivered, openJobs } = this.#database;
-    return undelivered === 0 && openJobs === 0 && consumers.every(({ name, kind }) => {
+    const isIdle = undelivered === 0 && openJobs === 0 && this.network.inHand === 0;
+    return isIdle && consumers.every(({ name, kind }) => {
       return this.#database.isFollowed(name, kind);
     });
   }
@@ -253,14 +274,17 @@ export class World {
   }
 
   #history(isAtRest: boolean): History {
-    const { streams, deadLetters, undelivered, openJobs } = this.#database;
+    const { streams, deadLetters, waiting, undelivered, openJobs } = this.#database;
     return {
       performed: this.performed,
+      told: this.told,
       commits: this.#commits,
       rung: this.#rung,
       streams,
       effects: new Map(consumers.map(({ name }) => [name, this.#database.effectsOf(name)])),
       deadLetters,
+      waiting,
+      unanswered: this.network.inHand,
       undelivered,
       openJobs,
       healedAtMs: this.#healedAtMs,

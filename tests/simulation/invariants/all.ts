@@ -7,11 +7,18 @@ import type { Committed } from "../history.ts";
 import type { Chronicle } from "./chronicle.ts";
 import * as commands from "./commands.ts";
 import * as deliveries from "./deliveries.ts";
+import { keysAreTheirOwners } from "./keys.ts";
 import { everythingComesToItsEnd, nothingIsADefect } from "./liveness.ts";
 import { conserved, moneyHasArrived } from "./money.ts";
+import {
+  nothingGetsLostOnTheWay,
+  nothingIsOvertaken,
+  onlyWhatNobodyCanHandleIsBuried,
+} from "./outbox.ts";
 import * as reads from "./reads.ts";
 import { fairlySeated } from "./seats.ts";
 import { growing, versionsHaveNoGap } from "./streams.ts";
+import { whatWasSaidToBeDoneIsThere, whatWasSaidToFailIsNotThere } from "./told.ts";
 
 /** Of the whole history. What is wrong early comes first: the rest may follow from it. */
 const invariants: readonly ((chronicle: Chronicle) => void)[] = [
@@ -20,13 +27,19 @@ const invariants: readonly ((chronicle: Chronicle) => void)[] = [
   commands.nothingAcknowledgedIsLost,
   commands.nothingHasItsEffectTwice,
   commands.whatFailedIsNotThere,
+  whatWasSaidToBeDoneIsThere,
+  whatWasSaidToFailIsNotThere,
   commands.answersUnderOneKeyAreEqual,
   commands.acknowledgedOrderHolds,
+  keysAreTheirOwners,
   commands.refusalsAreTrue,
   reads.viewsAreOfTheirVersion,
   reads.readsAreAsFreshAsAsked,
   everythingComesToItsEnd,
+  onlyWhatNobodyCanHandleIsBuried,
   deliveries.messagesAreHandledInOrder,
+  nothingGetsLostOnTheWay,
+  nothingIsOvertaken,
   deliveries.theOutsideHearsAllInOrder,
   deliveries.jobsAreDoneOnce,
   deliveries.consumersHaveEachEventOnce,

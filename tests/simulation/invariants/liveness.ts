@@ -9,7 +9,7 @@ import { Broken, type Chronicle, named } from "./chronicle.ts";
 const ANSWER_MS = 30_000;
 
 export function everythingComesToItsEnd({ history }: Chronicle): void {
-  const { performed, healedAtMs, isAtRest, undelivered, openJobs } = history;
+  const { performed, healedAtMs, isAtRest, unanswered, undelivered, openJobs } = history;
   for (const { operation, attempts } of performed) {
     const { key, act } = operation;
     const isRepeated = key !== undefined || act.is === "read";
@@ -23,7 +23,7 @@ export function everythingComesToItsEnd({ history }: Chronicle): void {
   if (isAtRest) return;
   throw new Broken(
     "I15",
-    `${undelivered} messages and ${openJobs} jobs were left, or events unread`,
+    `${unanswered} requests, ${undelivered} messages and ${openJobs} jobs were left, or events unread`,
   );
 }
 
