@@ -56,10 +56,13 @@ import { PostgresOutbox, tellWithin } from "./lib/postgres/outbox.ts";
 import { PostgresProjectionStore } from "./lib/postgres/projection_store.ts";
 import { PostgresRebuildStore } from "./lib/postgres/rebuild_store.ts";
 import { PostgresScheduleList, scheduleProjection } from "./lib/postgres/schedules.ts";
+import type { Dependency } from "./lib/resilience/dependency.ts";
+import type { SheddingLimits } from "./lib/resilience/shedding.ts";
 import { EventBus } from "./lib/runtime/event_bus.ts";
 import { Housekeeping } from "./lib/runtime/housekeeping.ts";
 import { observing } from "./lib/runtime/middleware.ts";
 import type { Publish } from "./lib/runtime/activation.ts";
+import { NodeState } from "./lib/runtime/node_state.ts";
 import type { Observe } from "./lib/runtime/observe.ts";
 import type { Operator } from "./lib/runtime/outbox.ts";
 import { OutboxRelay } from "./lib/runtime/outbox_relay.ts";
@@ -93,6 +96,8 @@ export interface ServiceParts {
 
 export interface Service extends AsyncDisposable {
   readonly url: string;
+  /** Says that it is about to end, and goes on serving. */
+  drain(): void;
   /** Resolves, with the reason, if the service has to be ended from within. */
   readonly failed: Promise<Error>;
   /** Brings and does what is due by now; false if that takes longer, or fails. */
@@ -144,6 +149,7 @@ export async function startService(
   const running = starting.move();
   return {
     url: `http://${server.addr.hostname}:${server.addr.port}`,
+    drain: () => node.state.drain(),
     failed: node.system.supervision.ended,
     drained: node.drained,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
@@ -162,6 +168,9 @@ export interface NodeOptions {
   readonly projectorLimits?: Partial<ProjectorLimits>;
   readonly webhooks?: WebhookSetting;
   readonly outsideLimits?: Partial<OutsideLimits>;
+  readonly shedding?: Partial<SheddingLimits>;
+  /** What nodes share beside the database. */
+  readonly kv?: Dependency;
   /** Jobs beyond the service's own. */
   readonly bindings?: readonly JobBinding[];
   readonly queues?: readonly QueueOptions[];
@@ -182,6 +191,7 @@ export interface Node extends AsyncDisposable {
   readonly system: ActorSystem;
   readonly store: Store;
   readonly observe: Observe;
+  readonly state: NodeState;
   /** Brings and does what is due; resolves to whether nothing was left within that time. */
   drained(withinMs: number): Promise<boolean>;
 }
@@ -197,15 +207,31 @@ export function openNode(options: NodeOptions): Node {
       workers.announce(event.to);
     }
     if (event.type === "jobs-settled") relay.removed(event.jobs);
+    state.note(event);
     options.observe(event);
   };
+  const { breakers, bulkheads, retries: budget } = database;
+  const state = parts.use(
+    new NodeState({
+      env,
+      observe: options.observe,
+      database: breakers.server,
+      writing: breakers.writing,
+      kv: options.kv,
+      bulkheads,
+      budget,
+      shedding: options.shedding,
+    }),
+  );
   const store = options.store ?? new PostgresEventStore(database);
   const bus = parts.use(
     new EventBus({ env, observe, store: new PostgresProjectionStore(database.db) }),
   );
   bus.use(observing(env, observe));
   const publish: Publish = (address, commit) => bus.publish(address, commit);
-  const system = parts.use(new ActorSystem({ env, store, observe, publish, limits }));
+  const system = parts.use(
+    new ActorSystem({ env, store, observe, publish, limits, budget, storeState: state }),
+  );
   system.host(LiveEvent);
   system.host(WebhookEndpoint);
   system.host(Flow);
@@ -215,12 +241,12 @@ export function openNode(options: NodeOptions): Node {
   const webhooks = webhooksOn({ database, system, outbox, env }, options.webhooks ?? {});
   const outside = [webhooks.target];
   const relay = parts.use(
-    new OutboxRelay({ outbox, system, env, observe, outside, outsideLimits }),
+    new OutboxRelay({ outbox, system, env, observe, budget, outside, outsideLimits }),
   );
   const jobs = new PostgresJobQueue(database);
   const bindings = [...noticesOn(database, system), ...options.bindings ?? []];
   const queues = [{ queue: deliverNotices.queue, concurrency: 1 }, ...options.queues ?? []];
-  const workers = parts.use(new JobWorkers({ bindings, queues, jobs, env, observe }));
+  const workers = parts.use(new JobWorkers({ bindings, queues, jobs, env, observe, budget }));
   bus.follow(notifier({ enqueue: enqueueWithin, uuid: env.uuid }), {
     ...inNoHurry,
     ...projectorLimits,
@@ -243,15 +269,21 @@ export function openNode(options: NodeOptions): Node {
     ...options.http,
     readiness: async () => {
       const { isReady, details } = await options.http.readiness();
+      const { mode, because } = state.report();
       const supervision = system.supervision.health();
-      return { isReady, details: { ...details, supervision, workers: healthOfAll() } };
+      return {
+        isReady: isReady && !state.mode.conditions.isDraining,
+        details: { mode, because, ...details, supervision, workers: healthOfAll() },
+      };
     },
     system,
     store,
-    db: database.db.$extendTables<LiveEventTables & NoticeTables>(),
+    state,
+    db: database.queries.$extendTables<LiveEventTables & NoticeTables>(),
     listing: follow(projection),
     webhooks: webhooks.parts,
     webhookListing: follow(webhooks.projection),
+    observe,
     deadLetters: new PostgresDeadLetters(database.db),
     supervision: system.supervision,
     workers: healthOfAll,
@@ -259,11 +291,11 @@ export function openNode(options: NodeOptions): Node {
     jobs,
     jobDefinitions: bindings.map(({ job }) => job),
     announce: (queues) => workers.announce(queues),
-    flows: new PostgresFlowListing(database.db),
+    flows: new PostgresFlowListing(database.queries),
     flowListing: follow(flowProjection),
     env,
     rebuilder: parts.use(rebuilderOf(database, env, observe)),
-    scheduleList: new PostgresScheduleList(database.db),
+    scheduleList: new PostgresScheduleList(database.queries),
     scheduleListing: follow(scheduleProjection),
   });
   const names = queueNames(bindings.map(({ job }) => job));
@@ -272,6 +304,7 @@ export function openNode(options: NodeOptions): Node {
     system,
     store,
     observe,
+    state,
     drained: (withinMs) => drained({ env, relay, jobs, queues: names, workers }, withinMs),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
@@ -338,7 +371,7 @@ function webhooksOn(
     projection: webhookProjection(fanOut),
     target: webhookTarget({ endpoints, admit, post, env, ...limits }),
     parts: {
-      db,
+      db: database.queries.$extendTables<WebhookTables>(),
       admit,
       newSecret,
       now: env.now,
@@ -472,7 +505,10 @@ async function serve(config: Config): Promise<void> {
   const reason = await Promise.race([stop, service.failed]);
   if (reason instanceof Error) log("error", "the node ends itself", { error: reason });
   else log("info", "stopping", { signal: reason });
-  const { shutdownMs } = config.limits;
+  const { shutdownMs, shutdownGraceMs } = config.limits;
+  service.drain();
+  // Whoever sends SIGINT sits before it, and no balancer sends anyone else.
+  if (reason === "SIGTERM") await systemEnv.sleep(shutdownGraceMs);
   const isLate = setTimeout(() => {
     log("error", "gave up on an orderly end", { shutdownMs });
     Deno.exit(1);

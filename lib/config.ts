@@ -49,6 +49,8 @@ export interface Config {
     readonly headMs: number;
     /** From an answer to the end of the next request's head, its taking included. */
     readonly keepAliveMs: number;
+    /** How long requests are still served after SIGTERM, while balancers learn of it. */
+    readonly shutdownGraceMs: number;
     /** How long a shutdown waits for work in progress. */
     readonly shutdownMs: number;
     /** How long the reply to an `Idempotency-Key` is remembered. */
@@ -119,6 +121,7 @@ const Environment = z.object({
   CONNECTIONS_PER_ADDRESS_MAX: integer(1_024, { min: 1, max: 1_000_000 }),
   HEAD_MS: integer(10_000, { min: 100, max: HOUR_MS }),
   KEEP_ALIVE_MS: integer(30_000, { min: 100, max: HOUR_MS }),
+  SHUTDOWN_GRACE_MS: integer(2_000, { min: 0, max: HOUR_MS }),
   SHUTDOWN_MS: integer(10_000, { min: 0, max: HOUR_MS }),
   REPLY_RETENTION_HOURS: integer(168, { min: 1, max: 24 * 366 }),
   CONSISTENCY_WAIT_MS: integer(2_000, { min: 0, max: 60_000 }),
@@ -165,6 +168,7 @@ function configOf(read: z.output<typeof Environment>): Config {
       connectionsPerAddressMax: read.CONNECTIONS_PER_ADDRESS_MAX,
       headMs: read.HEAD_MS,
       keepAliveMs: read.KEEP_ALIVE_MS,
+      shutdownGraceMs: read.SHUTDOWN_GRACE_MS,
       shutdownMs: read.SHUTDOWN_MS,
       replyRetentionMs: read.REPLY_RETENTION_HOURS * HOUR_MS,
       consistencyWaitMs: read.CONSISTENCY_WAIT_MS,

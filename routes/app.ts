@@ -8,11 +8,13 @@ import type { Env } from "../lib/env.ts";
 import { authenticated, type AuthenticationOptions, type CallerEnv } from "../lib/http/caller.ts";
 import { problemForError, problemForUnrouted, type ReportBug, TRACE } from "../lib/http/problem.ts";
 import { routed } from "../lib/http/routed.ts";
+import { admitting } from "./admission.ts";
 import { type DeadLetterOptions, deadLetters } from "./dead_letters.ts";
 import { type FlowOptions, flows } from "./flows.ts";
 import { type JobOptions, jobs } from "./jobs.ts";
 import { health, type Readiness } from "./health.ts";
 import { type LiveEventOptions, liveEvents } from "./live_events.ts";
+import { performance, type PerformanceOptions } from "./performance.ts";
 import { type ProjectionOptions, projections } from "./projections.ts";
 import { type ScheduleOptions, schedules } from "./schedules.ts";
 import { supervision, type SupervisionOptions } from "./supervision.ts";
@@ -26,9 +28,10 @@ export interface AppOptions
     ScheduleOptions,
     WebhookOptions,
     ProjectionOptions,
+    PerformanceOptions,
     SupervisionOptions {
   readonly deadLetters: DeadLetterOptions["deadLetters"];
-  readonly env: Pick<Env, "now" | "uuid">;
+  readonly env: Pick<Env, "now" | "uuid" | "random">;
   readonly authentication: AuthenticationOptions;
   readonly readiness: () => Promise<Readiness>;
   readonly reportBug: ReportBug;
@@ -56,5 +59,7 @@ export function app(options: AppOptions): Hono<CallerEnv> {
   root.route("/api/v1/webhooks", webhooks(options));
   root.route("/api/v1/projections", projections(options));
   root.route("/api/v1/supervision", supervision(options));
+  root.route("/api/v1/performance", performance(options));
+  admitting(root, { state: options.state, random: options.env.random });
   return root;
 }

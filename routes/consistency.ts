@@ -7,7 +7,7 @@ import type { Context } from "hono";
 import { z } from "zod";
 import { etagOf } from "../lib/http/cause.ts";
 import { type AnswerHeaders, ProblemError } from "../lib/http/problem.ts";
-import type { ReadOptions } from "../lib/runtime/system.ts";
+import type { Reading, ReadOptions } from "../lib/runtime/system.ts";
 
 const HEADER = "Consistency-Token";
 
@@ -25,9 +25,16 @@ export function tokenHeader(transaction: string): AnswerHeaders {
 
 /** Where the actor stood: as the precondition of a command, and as what a list has to show. */
 export function headersOf(
-  { version, transaction }: { readonly version: number; readonly transaction: string },
+  { version, transaction, staleMs }: Pick<Reading<unknown>, "version" | "transaction" | "staleMs">,
 ): AnswerHeaders {
-  return { ETag: etagOf(version), ...tokenHeader(transaction) };
+  const headers = { ETag: etagOf(version), ...tokenHeader(transaction) };
+  return staleMs === undefined ? headers : { ...headers, ...staleHeaders(staleMs) };
+}
+
+/** Old, as far as anyone can tell: how long ago it was known to be current (RFC 9111, RFC 9211). */
+function staleHeaders(staleMs: number): AnswerHeaders {
+  const age = Math.floor(staleMs / 1_000);
+  return { Age: String(age), "Cache-Status": `Troupe; hit; ttl=-${age}` };
 }
 
 /**

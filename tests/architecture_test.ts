@@ -32,6 +32,7 @@ const allowed: Record<string, readonly string[]> = {
     "lib/http",
     "lib/jobs",
     "lib/jobs/flow",
+    "lib/resilience",
     "lib/runtime",
     "lib/webhooks",
     "hono",

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Env } from "../env.ts";
-import { retryTransient } from "../resilience/retry.ts";
+import { retryPolicies, retryTransient } from "../resilience/retry.ts";
 import type { Cause } from "../runtime/envelope.ts";
 import type { Observe } from "../runtime/observe.ts";
 import type { ActorSystem } from "../runtime/system.ts";
@@ -65,7 +65,6 @@ export interface Registering {
 
 /** By whom they are made, and on whose behalf their jobs are done. */
 const code = { id: "code", roles: ["admin"] };
-const GIVE_UP_MS = 30_000;
 
 /**
  * Creates those that are not there, and revises those that are not as they are defined. One that is
@@ -85,7 +84,7 @@ export async function registerSchedules(
   for (const { name, plan } of schedules) {
     const outcome = await retryTransient(
       () => system.ask(Schedule, name, { type: "Define", plan }, causeIn(env), () => null),
-      { env, giveUpMs: GIVE_UP_MS, onFailure },
+      { ...retryPolicies.start, env, onFailure },
     );
     if (!outcome.accepted) throw new ScheduleUndefinable(name, outcome.reason);
   }
@@ -93,7 +92,7 @@ export async function registerSchedules(
 
 function causeIn(env: Env): Cause {
   const messageId = env.uuid();
-  const deadline = env.monotonic() + GIVE_UP_MS;
+  const deadline = env.monotonic() + retryPolicies.start.giveUpMs;
   return {
     messageId,
     correlationId: messageId,

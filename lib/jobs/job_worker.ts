@@ -6,6 +6,7 @@
 import type { Env } from "../env.ts";
 import { PoisonFault, TransientFault } from "../fault.ts";
 import { backoffMs } from "../resilience/backoff.ts";
+import type { RetryBudget } from "../resilience/retry_budget.ts";
 import { Batcher } from "../runtime/batcher.ts";
 import type { Observe } from "../runtime/observe.ts";
 import { newToken, reasonOf } from "../runtime/outbox.ts";
@@ -81,6 +82,7 @@ export interface JobWorkerOptions extends QueueOptions {
   readonly jobs: JobQueue;
   readonly env: Env;
   readonly observe: Observe;
+  readonly budget?: RetryBudget | undefined;
   readonly tuning?: Partial<JobWorkerLimits>;
 }
 
@@ -122,8 +124,9 @@ export class JobWorker extends Worker {
 
   constructor(options: JobWorkerOptions) {
     const limits = { ...defaultJobWorkerLimits, ...options.tuning };
-    const { env, observe } = options;
-    super({ name: `jobs/${options.queue}`, env, observe, drainMs: limits.drainMs });
+    const { env, observe, budget } = options;
+    const { drainMs } = limits;
+    super({ name: `jobs/${options.queue}`, env, observe, drainMs, budget });
     this.#options = options;
     this.#limits = { ...limits, concurrency: options.concurrency ?? limits.concurrency };
     this.#bindings = new Map(options.bindings.map((binding) => [binding.job.type, binding]));

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Env } from "../env.ts";
+import type { RetryBudget } from "../resilience/retry_budget.ts";
 import type { Address } from "../runtime/envelope.ts";
 import type { Observe } from "../runtime/observe.ts";
 import { Worker, type WorkerHealth } from "../runtime/worker.ts";
@@ -23,6 +24,7 @@ export interface JobWorkersOptions {
   readonly jobs: JobQueue;
   readonly env: Env;
   readonly observe: Observe;
+  readonly budget?: RetryBudget | undefined;
   readonly tuning?: Partial<JobWorkerLimits>;
 }
 

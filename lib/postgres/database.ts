@@ -6,9 +6,13 @@
 import { Kysely, sql } from "kysely";
 import { type Env, systemEnv } from "../env.ts";
 import { TransientFault } from "../fault.ts";
+import { Bulkhead } from "../resilience/bulkhead.ts";
+import { retryPolicies, retryTransient } from "../resilience/retry.ts";
+import { RetryBudget } from "../resilience/retry_budget.ts";
 import { type Breakers, dropWhenLost, serverBreaker, writingBreaker } from "./breakers.ts";
 import { type Durability, readDurability, unsafeSettings } from "./durability.ts";
 import { EmbeddedDatabase, EngineEnded } from "./embedded.ts";
+import { asRead } from "./faults.ts";
 import { PipeliningDialect, type PipeliningDialectOptions } from "./pipelining_dialect.ts";
 import { parseServerUrl, ServerEndpoint, type ServerUrl } from "./server.ts";
 import type { Endpoint, SessionOptions } from "./session.ts";
@@ -27,6 +31,10 @@ const EMBEDDED_ACQUIRE_TIMEOUT_MS = 5_000;
 const POOL_MAX = 8;
 const COMMITTERS_MAX = 2;
 const JOB_SESSIONS_MAX = 3;
+/** One for each list that runs at a time, or one would wait behind another that is slow. */
+const QUERY_SESSIONS_MAX = 3;
+const QUERIES_WAITING_MAX = 200;
+const QUERY_WAIT_MS = 1_000;
 /** Statements in flight on one connection before others are turned away. */
 const LOAD_MAX = 10_000;
 
@@ -78,11 +86,19 @@ export interface Database extends AsyncDisposable {
   readonly relay: Kysely<Tables>;
   /** For the queues of jobs alone. Embedded, as above. */
   readonly jobs: Kysely<Tables>;
+  /**
+   * For lists and the like, which only read and may be repeated. So many run and wait at a time, and
+   * no more: however many are asked for, and however slow they are, they take nothing from others.
+   */
+  readonly queries: Kysely<Tables>;
   /** One connection without the usual time limits, for migrations and long reads. */
   readonly maintenance: Kysely<Tables>;
   readonly durability: Durability;
   /** All queries pass them. */
   readonly breakers: Breakers;
+  readonly bulkheads: readonly Bulkhead[];
+  /** Shared by all who try again what this database did not do. */
+  readonly retries: RetryBudget;
 
   /** @throws {TransientFault} unless the database answers. */
   ping(): Promise<void>;
@@ -120,8 +136,10 @@ async function openServer(options: ServerOptions): Promise<Database> {
   const commits = poolOf(options.committersMax ?? COMMITTERS_MAX, options, commitPlanning);
   const relaying = poolOf(1, options, relayPlanning);
   const working = poolOf(JOB_SESSIONS_MAX, options, jobPlanning);
-  dropWhenLost(server, [shared, commits, relaying, working]);
+  const reading = poolOf(QUERY_SESSIONS_MAX, options);
+  dropWhenLost(server, [shared, commits, relaying, working, reading]);
   const writing = opening.use(writingBreaker(env, shared));
+  const { retries, bulkhead, around } = queryPolicies(env);
   const open = (pool: SessionPool, limits: Limits = options) =>
     kysely({ pool, writing }, limits, opening);
   const openWriter = (pool: SessionPool) =>
@@ -130,6 +148,7 @@ async function openServer(options: ServerOptions): Promise<Database> {
   const committer = openWriter(commits);
   const relay = openWriter(relaying);
   const jobs = openWriter(working);
+  const queries = kysely({ pool: reading, writing, around }, options, opening);
   const slow = { ...options, ...unhurried };
   const maintenance = open(poolOf(1, slow), slow);
   const durability = await openingOf(url.name, readDurability(db, "server"));
@@ -145,9 +164,12 @@ async function openServer(options: ServerOptions): Promise<Database> {
     committer,
     relay,
     jobs,
+    queries,
     maintenance,
     durability,
     breakers: { server, writing },
+    bulkheads: [bulkhead],
+    retries,
   }, opening.move());
 }
 
@@ -192,11 +214,30 @@ async function openEmbedded(options: EmbeddedOptions | MemoryOptions): Promise<D
   const limits = { ...options, acquireTimeoutMs };
   const db = kysely({ pool, writing }, limits, opening);
   const writer = kysely({ pool, writing, writesOnly: true }, limits, opening);
+  const { retries, bulkhead, around } = queryPolicies(env);
+  const queries = kysely({ pool, writing, around }, limits, opening);
   const maintenance = kysely({ pool, writing }, unhurried, opening);
   const durability = await readDurability(db, "memory" in options ? "memory" : "embedded");
   const writers = { committer: writer, relay: writer, jobs: writer };
-  const breakers = { server, writing };
-  return database({ db, ...writers, maintenance, durability, breakers }, opening.move());
+  const policies = { breakers: { server, writing }, bulkheads: [bulkhead], retries };
+  const parts = { db, ...writers, queries, maintenance, durability, ...policies };
+  return database(parts, opening.move());
+}
+
+/** What stands around lists: a bulkhead, and within it another attempt. */
+function queryPolicies(env: Env) {
+  const retries = new RetryBudget(env);
+  const bulkhead = new Bulkhead({
+    name: "queries",
+    env,
+    runningMax: QUERY_SESSIONS_MAX,
+    waitingMax: QUERIES_WAITING_MAX,
+    waitMs: QUERY_WAIT_MS,
+  });
+  const retry = { ...retryPolicies.query, env, budget: retries, onFailure() {} };
+  const around = <Result>(query: () => Promise<Result>) =>
+    bulkhead.run(() => retryTransient(() => asRead(query()), retry));
+  return { retries, bulkhead, around };
 }
 
 async function openEngine(options: EmbeddedOptions | MemoryOptions): Promise<EmbeddedDatabase> {
@@ -254,7 +295,7 @@ function serverLimits({ statementTimeoutMs = STATEMENT_TIMEOUT_MS }: Limits): Pa
 }
 
 function kysely(
-  way: Pick<PipeliningDialectOptions, "pool" | "writing" | "writesOnly">,
+  way: Omit<PipeliningDialectOptions, "limits">,
   limits: Limits,
   resources: AsyncDisposableStack,
 ): Kysely<Tables> {

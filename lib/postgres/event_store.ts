@@ -4,7 +4,7 @@
  * @module
  */
 import { CompiledQuery, type Kysely, type RawBuilder, sql } from "kysely";
-import { PoisonFault, TransientFault } from "../fault.ts";
+import { PoisonFault } from "../fault.ts";
 import type { Address } from "../runtime/envelope.ts";
 import {
   type Commit,
@@ -20,6 +20,7 @@ import {
   type Store,
   type StoredEvent,
 } from "../runtime/store.ts";
+import { asRead } from "./faults.ts";
 import { messageRequest } from "./outbox.ts";
 import { type BatchNeeds, commitStatement, loadStatement } from "./statements.ts";
 import type { Tables } from "./tables.ts";
@@ -175,16 +176,6 @@ function isOvertaken(outcome: CommitOutcome, { transaction }: Loaded): boolean {
 
 /** Rolls back what feeds would meet before the events that it was decided on. */
 class Overtaken extends Error {}
-
-/** A read that broke off has changed nothing, whatever the connection was in the middle of. */
-async function asRead<T>(read: Promise<T>): Promise<T> {
-  try {
-    return await read;
-  } catch (fault) {
-    if (!(fault instanceof TransientFault) || fault.outcome === "not-applied") throw fault;
-    throw new TransientFault(fault.message, { cause: fault, retryAfterMs: fault.retryAfterMs });
-  }
-}
 
 async function load(
   db: Kysely<Tables>,

@@ -83,6 +83,16 @@ export function toFault(error: unknown, stage: Stage): unknown {
   return new TransientFault(message, { cause: error, outcome: outcomeOf(verdict, stage) });
 }
 
+/** A read that broke off has changed nothing, whatever the connection was in the middle of. */
+export async function asRead<T>(read: Promise<T>): Promise<T> {
+  try {
+    return await read;
+  } catch (fault) {
+    if (!(fault instanceof TransientFault) || fault.outcome === "not-applied") throw fault;
+    throw new TransientFault(fault.message, { cause: fault, retryAfterMs: fault.retryAfterMs });
+  }
+}
+
 function verdictOn({ code, severity }: DriverError): Verdict {
   // A server that panics has stopped somewhere, perhaps behind the point where the commit was
   // durable: with a failed fsync of the log, the row was there after recovery.

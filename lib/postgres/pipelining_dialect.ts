@@ -47,6 +47,8 @@ export interface PipeliningDialectOptions {
   readonly writing: Pick<Dependency, "refusal" | "failed">;
   /** All that comes this way writes, and is refused as well. */
   readonly writesOnly?: boolean;
+  /** Goes around every query outside of a transaction, and may run it again: all of them read. */
+  readonly around?: <Result>(query: () => Promise<Result>) => Promise<Result>;
 }
 
 export class PipeliningDialect implements Dialect {
@@ -155,17 +157,24 @@ class PooledConnection implements DatabaseConnection {
   readonly #limits: TimeLimits;
   readonly #writing: PipeliningDialectOptions["writing"];
   readonly #writesOnly: boolean;
+  readonly #around: PipeliningDialectOptions["around"];
   #session: Session | undefined;
   #timeLimit: ReturnType<typeof setTimeout> | undefined;
 
-  constructor({ pool, limits, writing, writesOnly = false }: PipeliningDialectOptions) {
+  constructor({ pool, limits, writing, writesOnly = false, around }: PipeliningDialectOptions) {
     this.#pool = pool;
     this.#limits = limits;
     this.#writing = writing;
     this.#writesOnly = writesOnly;
+    this.#around = around;
   }
 
-  async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
+  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    const around = this.#session === undefined ? this.#around : undefined;
+    return await (around?.(() => this.#execute<R>(query)) ?? this.#execute<R>(query));
+  }
+
+  async #execute<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
     const { acquireTimeoutMs, queryTimeoutMs: timeoutMs } = this.#limits;
     if (this.#writesOnly) this.refuseUnwritable();
     const session = this.#session ?? this.#pool.shared() ??

@@ -12,6 +12,7 @@ import type { Env } from "../env.ts";
 import { TransientFault } from "../fault.ts";
 import { type Backoff, backoffMs } from "./backoff.ts";
 import { withinDeadline } from "./deadline.ts";
+import { pause } from "./pause.ts";
 
 export interface DependencyLimits {
   /** Failures in a row, with no success in between, that open the breaker… */
@@ -74,6 +75,7 @@ export class Dependency implements AsyncDisposable {
   readonly #listeners: DependencyListener[] = [];
   readonly #disposed = new AbortController();
   #recovering: Promise<void> | undefined;
+  #endPause: (() => void) | undefined;
   #isClosed = true;
   #since: number;
   #error: unknown;
@@ -169,8 +171,8 @@ export class Dependency implements AsyncDisposable {
     if (isClosed === this.#isClosed) return;
     this.#isClosed = isClosed;
     this.#since = this.#options.env.now();
-    // Who probes still, after a reset, goes on.
-    if (!isClosed) this.#recovering ??= this.#recover();
+    if (isClosed) this.#endPause?.();
+    else this.#recovering ??= this.#recover();
     for (const tell of this.#listeners) tell(this.standing());
   }
 
@@ -180,9 +182,11 @@ export class Dependency implements AsyncDisposable {
     for (let attempt = 1; !this.#isClosed && !signal.aborted; attempt++) {
       const pauseMs = backoffMs(attempt, env.random(), PROBE_PAUSE);
       this.#probeAt = env.monotonic() + pauseMs;
+      const ended = new AbortController();
+      this.#endPause = () => ended.abort();
+      if (!await pause(env, pauseMs, AbortSignal.any([signal, ended.signal]))) continue;
       try {
-        await env.sleep(pauseMs, signal);
-        if (!this.#isClosed) await this.#circuit.execute(() => this.#probe(signal));
+        await this.#circuit.execute(() => this.#probe(signal));
       } catch (error) {
         this.#error = error;
       }

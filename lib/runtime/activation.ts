@@ -9,7 +9,8 @@
  */
 import type { Env } from "../env.ts";
 import { PoisonFault, TransientFault } from "../fault.ts";
-import { retryTransient } from "../resilience/retry.ts";
+import { retryPolicies, retryTransient } from "../resilience/retry.ts";
+import type { RetryBudget } from "../resilience/retry_budget.ts";
 import type { Batcher } from "./batcher.ts";
 import type { Committer } from "./committer.ts";
 import { DataLoss, type Failed, failedBy, graver, type Place, Unreadable } from "./directive.ts";
@@ -68,6 +69,7 @@ export interface ActivationContext {
   readonly committer: Committer;
   readonly loader: Batcher<LoadRequest, Loaded>;
   readonly limits: HostingLimits;
+  readonly budget: RetryBudget | undefined;
   readonly supervision: Supervision;
   /** Waits, but not beyond the end of the system. */
   readonly pause: (ms: number) => Promise<unknown>;
@@ -92,6 +94,8 @@ export class Activation {
   readonly #supervisor: Supervisor;
   readonly #mailbox: Mailbox<Letter>;
   #standing: Standing | undefined;
+  /** What the standing was before an unknown outcome put it in doubt, until it is read again. */
+  #doubted: Standing | undefined;
   /** In which the standing was read. */
   #epoch = 0;
   /** When the request was sent that showed the standing to be current, in monotonic milliseconds. */
@@ -128,6 +132,20 @@ export class Activation {
   /** Where the actor stood when last seen; `undefined` before it is loaded, or if that is in doubt. */
   get standing(): Standing | undefined {
     return this.#epoch === this.#context.supervision.epoch ? this.#standing : undefined;
+  }
+
+  /**
+   * The last that the store has confirmed, be it in doubt by now: what to show, and say that it is
+   * old, while the store cannot be asked.
+   */
+  get lastConfirmed(): Standing | undefined {
+    const isCurrent = this.#epoch === this.#context.supervision.epoch;
+    return isCurrent ? this.#standing ?? this.#doubted : undefined;
+  }
+
+  /** In monotonic milliseconds. */
+  get confirmedAt(): number {
+    return this.#verifiedAt;
   }
 
   /** Another node has brought the actor to this revision. */
@@ -187,6 +205,7 @@ export class Activation {
     this.#failed = undefined;
     const directive = this.#supervisor.judge(this.address, failed, this.#epoch);
     if (directive.do === "resume") return;
+    this.#doubted = failed.is === "unknown-outcome" ? this.lastConfirmed : undefined;
     this.#standing = undefined;
     this.#unheard = undefined;
     if (directive.do === "restart" && directive.inMs > 0) {
@@ -239,6 +258,7 @@ export class Activation {
     if (version !== tail.version) throw this.#dataLoss({ ...tail, version }, tail);
     this.#snapshotVersion = start.version;
     this.#epoch = epoch;
+    this.#doubted = undefined;
     this.#standing = { state, version, revision: tail.revision, transaction: tail.transaction };
     this.#verifiedAt = startedAt;
     observe({
@@ -358,7 +378,8 @@ export class Activation {
    * they wait. Where several nodes press on one actor, they take turns rather than collide.
    */
   async #attemptExclusively(letters: readonly Letter[]): Promise<readonly Letter[]> {
-    const { env, store, observe, limits } = this.#context;
+    const { env, store, observe, limits, budget } = this.#context;
+    const sentAt = env.monotonic();
     this.#exclusiveTurnsLeft--;
     let pending = letters;
     let turn: Turn | undefined;
@@ -372,14 +393,17 @@ export class Activation {
       () =>
         store.commitExclusively(this.address, this.#loaded().version, decide).catch(poisonOutcome),
       {
-        env,
+        ...retryPolicies.commit,
         giveUpMs: limits.giveUpMs,
+        env,
+        budget,
         onFailure: (error, retryInMs) => {
           if (error.outcome === "unknown") this.#unheard = turn ?? this.#unheard;
           observe({ type: "commit-failed", actors: 1, error, retryInMs });
         },
       },
     );
+    if (outcome.is === "ok") this.#verifiedAt = sentAt;
     return await this.#conclude(turn!, outcome, pending);
   }
 

@@ -5,7 +5,8 @@
  */
 import type { Env } from "../env.ts";
 import { PoisonFault } from "../fault.ts";
-import { retryTransient } from "../resilience/retry.ts";
+import { retryPolicies, retryTransient } from "../resilience/retry.ts";
+import type { RetryBudget } from "../resilience/retry_budget.ts";
 import { Batcher } from "./batcher.ts";
 import type { Observe } from "./observe.ts";
 import type { Commit, CommitOutcome, Store } from "./store.ts";
@@ -28,13 +29,21 @@ export class Committer {
   readonly #env: Env;
   readonly #observe: Observe;
   readonly #giveUpMs: number;
+  readonly #budget: RetryBudget | undefined;
   readonly #batcher: Batcher<Commit, Ending>;
 
-  constructor(store: Store, env: Env, observe: Observe, limits: CommitterLimits) {
+  constructor(
+    store: Store,
+    env: Env,
+    observe: Observe,
+    limits: CommitterLimits,
+    budget?: RetryBudget,
+  ) {
     this.#store = store;
     this.#env = env;
     this.#observe = observe;
     this.#giveUpMs = limits.giveUpMs;
+    this.#budget = budget;
     this.#batcher = new Batcher({
       run: (batch) => this.#write(batch),
       batchMax: limits.batchMax,
@@ -80,8 +89,10 @@ export class Committer {
   async #writeOrRepeat(batch: readonly Commit[]): Promise<readonly CommitOutcome[]> {
     const startedAt = this.#env.monotonic();
     const outcomes = await retryTransient(() => this.#store.commit(batch), {
-      env: this.#env,
+      ...retryPolicies.commit,
       giveUpMs: this.#giveUpMs,
+      env: this.#env,
+      budget: this.#budget,
       onFailure: (error, retryInMs) =>
         this.#observe({ type: "commit-failed", actors: batch.length, error, retryInMs }),
     });

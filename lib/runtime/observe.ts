@@ -113,6 +113,12 @@ export type RuntimeEvent =
     readonly error: unknown;
     readonly retryInMs: number;
   }
+  | {
+    readonly type: "load-failed";
+    readonly actors: number;
+    readonly error: unknown;
+    readonly retryInMs: number;
+  }
   | { readonly type: "batch-bisected"; readonly actors: number; readonly error: unknown }
   | { readonly type: "loaded"; readonly actors: number; readonly durationMs: number }
   | {
@@ -251,6 +257,41 @@ export type RuntimeEvent =
     readonly task: "claim" | "settle" | "extend" | "depth" | "forget";
     readonly error: unknown;
   }
+  /** Something outside was lost, or is back. */
+  | {
+    readonly type: "breaker";
+    readonly dependency: string;
+    readonly state: "open" | "closed";
+    /** In a row. */
+    readonly failures: number;
+    readonly error?: unknown;
+  }
+  /** A retry was not made, as too many are made already. */
+  | { readonly type: "retry-refused"; readonly operation: string }
+  /** Too many of one kind wait already. */
+  | { readonly type: "bulkhead-full"; readonly bulkhead: string }
+  /** What is kept up is not what it was. */
+  | {
+    readonly type: "mode";
+    readonly mode: string;
+    readonly before: string;
+    /** All that speaks against the normal one. */
+    readonly because: readonly string[];
+  }
+  /** How busy the process is, looked at regularly. */
+  | {
+    readonly type: "load";
+    /** By how much the event loop came late. */
+    readonly loopDelayMs: number;
+    /** The least that anybody waited for their turn. */
+    readonly queueDelayMs: number;
+    /** 0: everybody is admitted; 1: no lists; 2: nor some of the commands. */
+    readonly level: number;
+    /** Of the commands. */
+    readonly refusedShare: number;
+  }
+  /** Requests were refused, so that others can be served. */
+  | { readonly type: "shed"; readonly requestClass: string; readonly requests: number }
   | { readonly type: "maintenance-failed"; readonly task: string; readonly error: unknown };
 
 /** Must not throw, and must be quick: it is called between turns. */

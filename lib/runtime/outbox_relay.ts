@@ -8,6 +8,7 @@
 import type { Env } from "../env.ts";
 import { TransientFault } from "../fault.ts";
 import { backoffMs } from "../resilience/backoff.ts";
+import type { RetryBudget } from "../resilience/retry_budget.ts";
 import { Batcher } from "./batcher.ts";
 import { type Address, addressText } from "./envelope.ts";
 import type { Observe } from "./observe.ts";
@@ -75,6 +76,7 @@ export interface RelayOptions {
   readonly system: ActorSystem;
   readonly env: Env;
   readonly observe: Observe;
+  readonly budget?: RetryBudget | undefined;
   readonly limits?: Partial<RelayLimits>;
   /** What messages of a kind that no actor has are brought to. */
   readonly outside?: readonly OutsideTarget[];
@@ -108,8 +110,9 @@ export class OutboxRelay extends Worker {
 
   /** Starts it. */
   constructor(options: RelayOptions) {
-    const { outbox, env, observe, outside: targets = [], outsideLimits: outsides = {} } = options;
-    super({ name: "outbox", env, observe, drainMs: DRAIN_MS });
+    const { outbox, env, observe, budget } = options;
+    const { outside: targets = [], outsideLimits: outsides = {} } = options;
+    super({ name: "outbox", env, observe, drainMs: DRAIN_MS, budget });
     this.#options = options;
     this.#limits = { ...defaultRelayLimits, ...options.limits };
     this.#settling = new Batcher({
@@ -123,6 +126,7 @@ export class OutboxRelay extends Worker {
       outbox,
       env,
       observe,
+      budget,
       onHandled,
       limits: outsides,
     });

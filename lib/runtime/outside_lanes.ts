@@ -11,6 +11,7 @@
 import type { Env } from "../env.ts";
 import { TransientFault } from "../fault.ts";
 import { withinDeadline } from "../resilience/deadline.ts";
+import type { RetryBudget } from "../resilience/retry_budget.ts";
 import { type Address, addressText } from "./envelope.ts";
 import type { Observe } from "./observe.ts";
 import { type ClaimedLane, newToken, type Outbox, type OutboxMessage, reasonOf } from "./outbox.ts";
@@ -99,6 +100,7 @@ export interface OutsideOptions {
   readonly outbox: Outbox;
   readonly env: Env;
   readonly observe: Observe;
+  readonly budget?: RetryBudget | undefined;
   /** Told of every message that was handled. */
   readonly onHandled: (lane: Address) => void;
   readonly limits?: Partial<OutsideLimits>;
@@ -123,8 +125,8 @@ export class OutsideLanes extends Worker {
 
   /** Starts it. */
   constructor(options: OutsideOptions) {
-    const { env, observe } = options;
-    super({ name: "outbox/outside", env, observe, drainMs: DRAIN_MS });
+    const { env, observe, budget } = options;
+    super({ name: "outbox/outside", env, observe, drainMs: DRAIN_MS, budget });
     this.#options = options;
     this.#limits = { ...defaultOutsideLimits, ...options.limits };
     this.#targets = new Map(options.targets.map((target) => [target.kind, target]));

@@ -6,6 +6,8 @@
 import type { Env } from "../env.ts";
 import { TransientFault } from "../fault.ts";
 import { pause } from "../resilience/pause.ts";
+import { retryPolicies, retryTransient } from "../resilience/retry.ts";
+import type { RetryBudget } from "../resilience/retry_budget.ts";
 import {
   Activation,
   type ActivationContext,
@@ -56,15 +58,34 @@ export interface SystemOptions {
   readonly publish?: Publish;
   /** Without them, a plain read may show what this node last saw for as long as it keeps the actor. */
   readonly peers?: Peers;
+  /** Without it, the store is believed to be there. */
+  readonly storeState?: StoreState;
+  /** For what it tries again. */
+  readonly budget?: RetryBudget;
   readonly limits?: Partial<SystemLimits>;
   readonly strategy?: Partial<RootStrategy>;
 }
+
+/** What is known of the store without asking it. */
+export interface StoreState {
+  /** What it would refuse to be read with, at once; undefined while it may be asked. */
+  refusal(): TransientFault | undefined;
+  /** Nothing can be recorded, here or at all. */
+  readonly isReadOnly: boolean;
+}
+
+const alwaysThere: StoreState = { refusal: () => undefined, isReadOnly: false };
 
 export interface Reading<View> {
   readonly view: View;
   readonly version: number;
   /** Where feeds meet the newest write that `view` shows. */
   readonly transaction: string;
+  /**
+   * How long ago the store confirmed it; only while the store is read-only, when others may have
+   * written meanwhile to a store that this node does not reach.
+   */
+  readonly staleMs?: number;
 }
 
 export interface ReadOptions {
@@ -82,6 +103,7 @@ export class ActorSystem implements AsyncDisposable, PeerNews {
   readonly supervision: Supervision;
   readonly #env: Env;
   readonly #observe: Observe;
+  readonly #storeState: StoreState;
   readonly #limits: SystemLimits;
   readonly #context: ActivationContext;
   readonly #snapshots: Batcher<{ address: Address; snapshot: Snapshot }, undefined>;
@@ -94,11 +116,13 @@ export class ActorSystem implements AsyncDisposable, PeerNews {
   /** When news of other nodes may last have been missed, in monotonic milliseconds. */
   #newsMissedAt = -Infinity;
 
-  constructor({ env, store, observe, publish, peers, limits, strategy = {} }: SystemOptions) {
+  constructor(options: SystemOptions) {
+    const { env, store, observe, publish, peers, budget, limits, strategy = {} } = options;
     const { signal: stopped } = this.#stopped;
     this.supervision = new Supervision({ env, observe, stopped, strategy });
     this.#env = env;
     this.#observe = observe;
+    this.#storeState = options.storeState ?? alwaysThere;
     this.#limits = { ...defaultLimits, ...limits };
     const { loadMax, loadsInFlightMax } = this.#limits;
     this.#snapshots = new Batcher({
@@ -116,9 +140,17 @@ export class ActorSystem implements AsyncDisposable, PeerNews {
       publish,
       peers,
       limits: this.#limits,
-      committer: new Committer(store, env, observe, this.#limits),
+      budget,
+      committer: new Committer(store, env, observe, this.#limits, budget),
       loader: new Batcher({
-        run: (requests) => store.load(requests),
+        run: (requests) =>
+          retryTransient(() => store.load(requests), {
+            ...retryPolicies.load,
+            env,
+            budget,
+            onFailure: (error, retryInMs) =>
+              observe({ type: "load-failed", actors: requests.length, error, retryInMs }),
+          }),
         batchMax: loadMax,
         inFlightMax: loadsInFlightMax,
       }),
@@ -188,7 +220,8 @@ export class ActorSystem implements AsyncDisposable, PeerNews {
    * Shows one actor's state through `view`, activating it if need be.
    *
    * Unless asked for more it shows what this node has seen committed; another node may have
-   * committed since. Of what this node has heard that another committed, it shows all.
+   * committed since. Of what this node has heard that another committed, it shows all. While the store
+   * is read-only, it shows what there is in memory, and says how old that is.
    *
    * @throws {TransientFault} like `ask`.
    */
@@ -201,13 +234,16 @@ export class ActorSystem implements AsyncDisposable, PeerNews {
   ): Promise<Reading<View>> {
     const text = addressText({ kind: aggregate.kind, key });
     const activation = this.#activations.get(text);
-    const standing = activation?.standing;
+    const { isReadOnly } = this.#storeState;
+    const standing = isReadOnly ? activation?.lastConfirmed : activation?.standing;
     const isShown = !isStrong && standing !== undefined && standing.version >= atLeast &&
-      activation!.isFresh(this.#newsMissedAt);
+      (isReadOnly || activation!.isFresh(this.#newsMissedAt));
     if (isShown) {
       this.#touch(text, activation!);
       const { state, version, transaction } = standing;
-      return { view: view(state as State, version), version, transaction };
+      const reading = { view: view(state as State, version), version, transaction };
+      if (!isReadOnly) return reading;
+      return { ...reading, staleMs: this.#env.monotonic() - activation!.confirmedAt };
     }
     const look = ({ state, version }: Accepted<State, Event>) => view(state, version);
     // Reading twice is no harm, so there is nothing to remember.
@@ -284,8 +320,10 @@ export class ActorSystem implements AsyncDisposable, PeerNews {
     }
     const aggregate = this.#hosted.get(address.kind);
     if (aggregate === undefined) throw new Error(`No aggregate of kind ${address.kind} is hosted`);
-    // Nobody is brought into memory to refuse what comes.
+    // Nobody is brought into memory to refuse what comes, nor is anybody put out of it for them.
     this.supervision.of(address.kind).admit(address.key);
+    const refusal = this.#storeState.refusal();
+    if (refusal !== undefined) throw refusal;
     const activation = new Activation(aggregate, address, this.#context);
     activation.lastUsedAt = this.#env.monotonic();
     this.#relievePressure();
@@ -330,6 +368,8 @@ export class ActorSystem implements AsyncDisposable, PeerNews {
   async #passivateIdle(): Promise<void> {
     const { idleMs } = this.#limits;
     while (await pause(this.#env, idleMs / 4, this.#stopped.signal)) {
+      // Who is put out of memory now cannot be read again.
+      if (this.#storeState.isReadOnly) continue;
       const since = this.#env.monotonic() - idleMs;
       for (const activation of this.#activations.values()) {
         if (activation.lastUsedAt > since) break;

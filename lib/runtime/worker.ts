@@ -7,7 +7,8 @@
 import type { Env } from "../env.ts";
 import type { TransientFault } from "../fault.ts";
 import { pause } from "../resilience/pause.ts";
-import { retryTransient } from "../resilience/retry.ts";
+import { retryPolicies, retryTransient } from "../resilience/retry.ts";
+import type { RetryBudget } from "../resilience/retry_budget.ts";
 import { directiveFor, recentOf, type RestartStrategy } from "./directive.ts";
 import type { Observe } from "./observe.ts";
 
@@ -38,6 +39,8 @@ export interface WorkerOptions {
   readonly strategy?: Partial<RestartStrategy>;
   /** How long what is in hand may take to end before it is abandoned. */
   readonly drainMs: number;
+  /** For what it insists on. */
+  readonly budget?: RetryBudget | undefined;
 }
 
 /** There is no other to do its work, so its quarantine is short. */
@@ -49,8 +52,6 @@ export const defaultWorkerStrategy: RestartStrategy = {
   quarantineMs: 30_000,
 };
 
-/** How long claiming and settling are tried. */
-const GIVE_UP_MS = 5_000;
 /** Made once: the reason that an abort makes by itself costs 15 µs. */
 const NUDGED = new Error("Nudged");
 
@@ -64,6 +65,7 @@ export abstract class Worker implements AsyncDisposable {
   readonly #observe: Observe;
   readonly #strategy: RestartStrategy;
   readonly #drainMs: number;
+  readonly #budget: RetryBudget | undefined;
   readonly #drained = new AbortController();
   #state: WorkerState = "configured";
   #failure: WorkerHealth["failure"];
@@ -78,12 +80,13 @@ export abstract class Worker implements AsyncDisposable {
   /** Of all loops, when. */
   #restarts: readonly number[] = [];
 
-  constructor({ name, env, observe, strategy, drainMs }: WorkerOptions) {
+  constructor({ name, env, observe, strategy, drainMs, budget }: WorkerOptions) {
     this.name = name;
     this.env = env;
     this.#observe = observe;
     this.#strategy = { ...defaultWorkerStrategy, ...strategy };
     this.#drainMs = drainMs;
+    this.#budget = budget;
   }
 
   /** Once; what was drained does not start again. */
@@ -223,7 +226,13 @@ export abstract class Worker implements AsyncDisposable {
     attempt: () => Promise<T>,
     onFailure: (fault: TransientFault) => void,
   ): Promise<T> {
-    return retryTransient(attempt, { env: this.env, giveUpMs: GIVE_UP_MS, onFailure });
+    const { env } = this;
+    return retryTransient(attempt, {
+      ...retryPolicies.lease,
+      env,
+      budget: this.#budget,
+      onFailure,
+    });
   }
 
   /** At the longest for `ms`; ends when it is drained. */

@@ -90,6 +90,23 @@ export function logObserver(log: Log): Observe {
         const level = event.retryInMs === undefined ? "error" : "warn";
         return log(level, "rebuild fails", withoutType(event));
       }
+      case "breaker": {
+        const { state, ...rest } = withoutType(event);
+        if (state === "closed") return log("info", "breaker closed", rest);
+        return log("error", "breaker open", rest);
+      }
+      case "mode":
+        return log(event.mode === "normal" ? "info" : "warn", "mode", withoutType(event));
+      case "retry-refused":
+      case "bulkhead-full": {
+        const what = event.type === "retry-refused" ? event.operation : event.bulkhead;
+        const times = failures.count(`${event.type} ${what}`);
+        if (!isDoubling(times)) return;
+        return log("warn", event.type.replace("-", " "), { ...withoutType(event), times });
+      }
+      case "load":
+      case "shed":
+      case "load-failed":
       case "told":
       case "jobs-settled":
       case "job-worker-failed":

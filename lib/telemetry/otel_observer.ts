@@ -166,6 +166,23 @@ function measuring(meter: Meter): Observe {
         return instruments.occurrences[event.type].add(1, circumstancesOf(event));
       case "connections-cut":
         return instruments.connectionsCut.add(event.connections, circumstancesOf(event));
+      case "mode":
+        // Of all modes one is 1, so that each is a series that can be looked at by itself.
+        instruments.mode.record(0, { "troupe.mode": event.before });
+        return instruments.mode.record(1, { "troupe.mode": event.mode });
+      case "breaker":
+        instruments.breakerOpen.record(Number(event.state === "open"), dependencyOf(event));
+        return instruments.breakerChanges.add(1, {
+          ...dependencyOf(event),
+          "troupe.state": event.state,
+        });
+      case "load":
+        instruments.loopDelay.record(seconds(event.loopDelayMs));
+        instruments.queueDelay.record(seconds(event.queueDelayMs));
+        instruments.sheddingLevel.record(event.level);
+        return instruments.refusedShare.record(event.refusedShare);
+      case "shed":
+        return instruments.shed.add(event.requests, { "troupe.class": event.requestClass });
       case "told":
       case "jobs-settled":
         return;
@@ -241,7 +258,18 @@ function instrumentsOf(meter: Meter) {
     queueAge: gauge("troupe.queue.age", "s", "How long the oldest that waits has been due"),
     connectionsCut: counter("troupe.http.connections.cut", "{connection}", "Closed by a bound"),
     quarantined: gauge("troupe.quarantined", "{thing}", "What is in quarantine, by kind or worker"),
+    mode: gauge("troupe.mode", "1", "1 for the mode that the service is in"),
+    breakerOpen: gauge("troupe.breaker.open", "1", "1 while the breaker is open"),
+    breakerChanges: counter("troupe.breaker.changes", "{change}", "Breakers opened and closed"),
+    loopDelay: gauge("troupe.load.loop_delay", "s", "By how much the event loop comes late"),
+    queueDelay: gauge("troupe.load.queue_delay", "s", "The least that anybody waits for a turn"),
+    sheddingLevel: gauge("troupe.shedding.level", "1", "0: all are admitted, 1: no lists, 2: few"),
+    refusedShare: gauge("troupe.shedding.refused", "1", "Share of the commands that is refused"),
+    shed: counter("troupe.shedding.requests", "{request}", "Requests refused for load, by class"),
     occurrences: {
+      "load-failed": counter("troupe.load.failures", "{attempt}", "Attempts to read that failed"),
+      "retry-refused": counter("troupe.retries.refused", "{retry}", "Retries without a budget"),
+      "bulkhead-full": counter("troupe.bulkhead.refused", "{query}", "Queries turned away"),
       "passivated": counter("troupe.passivations", "{actor}", "Actors put out of memory"),
       "restarted": counter("troupe.restarts", "{restart}", "Actors read anew after a failure"),
       "quarantined": counter("troupe.quarantines", "{quarantine}", "What was stopped for a while"),
@@ -304,6 +332,8 @@ function circumstancesOf(event: RuntimeEvent): Attributes {
     ...("subscriber" in event && { "troupe.subscriber": event.subscriber }),
     ...("task" in event && { "troupe.task": event.task }),
     ...("queue" in event && { "troupe.queue": event.queue }),
+    ...("operation" in event && { "troupe.operation": event.operation }),
+    ...("bulkhead" in event && { "troupe.bulkhead": event.bulkhead }),
   };
 }
 
@@ -312,6 +342,10 @@ function supervisedBy({ subject }: { readonly subject: Supervised }): Attributes
   const of = { "troupe.supervised": is };
   if (is === "worker") return { ...of, "troupe.worker": subject.worker };
   return { ...of, "troupe.actor.kind": is === "kind" ? subject.kind : subject.address.kind };
+}
+
+function dependencyOf({ dependency }: EventOf<"breaker">): Attributes {
+  return { "troupe.dependency": dependency };
 }
 
 function kindOf({ address }: { readonly address: { readonly kind: string } }): Attributes {

@@ -18,6 +18,7 @@ import { mintToken, type TokenContent, TokenVerifier } from "../../lib/http/toke
 import type { Database, Limits } from "../../lib/postgres/database.ts";
 import { PostgresEventStore } from "../../lib/postgres/event_store.ts";
 import { migrateToLatest } from "../../lib/postgres/migrate.ts";
+import type { SheddingLimits } from "../../lib/resilience/shedding.ts";
 import type { RuntimeEvent } from "../../lib/runtime/observe.ts";
 import { ActorSystem } from "../../lib/runtime/system.ts";
 import { type Node, type NodeOptions, openNode } from "../../main.ts";
@@ -42,8 +43,18 @@ export async function databaseOfThisFile(limits: Limits = {}): Promise<Database>
   return database;
 }
 
-export interface ApiOptions
-  extends Pick<NodeOptions, "limits" | "bindings" | "queues" | "webhooks" | "outsideLimits"> {
+/** How busy the machine is that tests run on is not what they are about. */
+export const neverShedding: Partial<SheddingLimits> = {
+  loopTargetMs: Infinity,
+  queueTargetMs: Infinity,
+  turnTargetMs: Infinity,
+};
+
+export interface ApiOptions extends
+  Pick<
+    NodeOptions,
+    "limits" | "bindings" | "queues" | "webhooks" | "outsideLimits" | "shedding"
+  > {
   readonly consistencyWaitMs?: number;
 }
 
@@ -60,6 +71,7 @@ export class Api implements AsyncDisposable {
   readonly #node: Node;
   readonly #env: Env;
   readonly #gates: Gate[] = [];
+  readonly #listeners: ((event: RuntimeEvent) => void)[] = [];
   #suffix = crypto.randomUUID().slice(0, 8);
   #aheadMs = 0;
 
@@ -69,11 +81,15 @@ export class Api implements AsyncDisposable {
     this.#env = { ...systemEnv, now: () => systemEnv.now() + this.#aheadMs };
     this.store = new FaultyStore(new PostgresEventStore(database));
     this.#node = openNode({
+      shedding: neverShedding,
       ...rest,
       database,
       env: this.#env,
       store: this.store,
-      observe: (event) => void this.observed.push(event),
+      observe: (event) => {
+        this.observed.push(event);
+        for (const tell of this.#listeners) tell(event);
+      },
       projectorLimits: { gatherMs: 0 },
       webhooks: { resolve: () => Promise.resolve([]), ...webhooks },
       http: {
@@ -122,6 +138,15 @@ export class Api implements AsyncDisposable {
     return gate;
   }
 
+  onObserved(listener: (event: RuntimeEvent) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** As a signal to end would have it. */
+  drain(): void {
+    this.#node.state.drain();
+  }
+
   /** Moves the clock on the wall. */
   advance(ms: number): void {
     this.#aheadMs += ms;
@@ -154,6 +179,8 @@ export class Api implements AsyncDisposable {
     }
   }
 }
+
+const MODE = /^(normal|no-kv|shedding|read-only|draining)$/;
 
 export interface Answer {
   readonly status: number;
@@ -214,6 +241,7 @@ export class Client {
       headers: { ...(token !== undefined && { authorization: `Bearer ${token}` }), ...headers },
       ...(content !== undefined && { body: content }),
     });
+    assert.match(response.headers.get("service-mode") ?? "none", MODE);
     const text = await response.text();
     return {
       status: response.status,

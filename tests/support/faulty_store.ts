@@ -5,6 +5,7 @@
  * @module
  */
 import { TransientFault } from "../../lib/fault.ts";
+import { retryPolicies } from "../../lib/resilience/retry.ts";
 import type { Address } from "../../lib/runtime/envelope.ts";
 import type {
   Commit,
@@ -89,6 +90,12 @@ export class FaultyStore implements Store {
   /** The next calls end so, one after the other. */
   failNext(operation: Operation, ...mishaps: readonly (Mishap | Error)[]): void {
     this.#mishaps.set(operation, [...this.#mishaps.get(operation) ?? [], ...mishaps]);
+  }
+
+  /** The next load fails, however often it is tried. */
+  failLoading(): void {
+    const { attemptsMax } = retryPolicies.load;
+    this.failNext("load", ...Array<Mishap>(attemptsMax).fill("not-applied"));
   }
 
   /** Whatever was to go wrong with it will not. */

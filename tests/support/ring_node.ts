@@ -13,7 +13,7 @@ import { openDatabase } from "../../lib/postgres/database.ts";
 import { PostgresEventStore } from "../../lib/postgres/event_store.ts";
 import { PostgresJobQueue } from "../../lib/postgres/job_queue.ts";
 import { PostgresOutbox } from "../../lib/postgres/outbox.ts";
-import { retryTransient } from "../../lib/resilience/retry.ts";
+import { retryPolicies, retryTransient } from "../../lib/resilience/retry.ts";
 import type { Observe } from "../../lib/runtime/observe.ts";
 import { OutboxRelay } from "../../lib/runtime/outbox_relay.ts";
 import { ActorSystem } from "../../lib/runtime/system.ts";
@@ -45,7 +45,7 @@ const stop = shutdownRequested();
   await using database = await retryTransient(
     // What a test database keeps matters to nobody.
     () => openDatabase({ url, poolMax: 4, allowUnsafe: true }),
-    { env, giveUpMs: 60_000, onFailure() {} },
+    { ...retryPolicies.start, env, giveUpMs: 60_000, onFailure() {} },
   );
   const store = new PostgresEventStore(database);
   const observe: Observe = (event) => {

@@ -35,6 +35,7 @@ const baseVariables: Variables = {
   LOG_LEVEL: "info",
   TOKEN_SECRET,
   NO_COLOR: "1",
+  SHUTDOWN_GRACE_MS: "0",
 };
 
 const alive = new Set<Deno.ChildProcess>();

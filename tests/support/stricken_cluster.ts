@@ -10,7 +10,7 @@ import { systemEnv } from "../../lib/env.ts";
 import type { Database } from "../../lib/postgres/database.ts";
 import { PostgresOutbox } from "../../lib/postgres/outbox.ts";
 import type { Tables } from "../../lib/postgres/tables.ts";
-import { retryTransient } from "../../lib/resilience/retry.ts";
+import { retryPolicies, retryTransient } from "../../lib/resilience/retry.ts";
 import { OwnPostgres, type StopMode } from "./own_postgres.ts";
 import { RingProcess, type RingVariables } from "./ring_process.ts";
 import { VirtualEnv } from "./virtual_env.ts";
@@ -74,6 +74,7 @@ export async function insist<Row>(
   giveUpMs: number,
 ): Promise<readonly Row[]> {
   const { rows } = await retryTransient(() => query.execute(db), {
+    ...retryPolicies.start,
     env: systemEnv,
     giveUpMs,
     onFailure() {},

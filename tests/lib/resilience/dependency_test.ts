@@ -135,6 +135,8 @@ Deno.test("an operator who resets it lets the next call through, and failures co
   await using it = world();
   await failing(it, 3, 1_000);
   await it.dependency.reset();
+  await it.env.settle();
+  assert.equal(it.env.sleepers, 0);
   assert.equal(await it.dependency.attempt(() => Promise.resolve("served")), "served");
   await failing(it, 2, 1_000);
   assert(it.dependency.isAvailable);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type FaultOutcome, TransientFault } from "../../../lib/fault.ts";
-import { retryTransient } from "../../../lib/resilience/retry.ts";
+import { type RetryPolicy, retryTransient } from "../../../lib/resilience/retry.ts";
 import { VirtualEnv } from "../../support/virtual_env.ts";
 
 function fault(outcome: FaultOutcome): TransientFault {
@@ -8,7 +8,11 @@ function fault(outcome: FaultOutcome): TransientFault {
 }
 
 /** Retries what fails so, and keeps a record of when. */
-function retrying(failures: readonly unknown[], giveUpMs: number) {
+function retrying(
+  failures: readonly unknown[],
+  giveUpMs: number,
+  policy: Partial<RetryPolicy> = {},
+) {
   const env = new VirtualEnv();
   const attemptedAt: number[] = [];
   const waits: number[] = [];
@@ -17,7 +21,13 @@ function retrying(failures: readonly unknown[], giveUpMs: number) {
     retryTransient(() => {
       attemptedAt.push(env.monotonic());
       return left.length > 0 ? Promise.reject(left.shift()) : Promise.resolve("done");
-    }, { env, giveUpMs, onFailure: (_, retryInMs) => void waits.push(retryInMs) });
+    }, {
+      operation: "commit",
+      ...policy,
+      env,
+      giveUpMs,
+      onFailure: (_, retryInMs) => void waits.push(retryInMs),
+    });
   return { env, attemptedAt, waits, run };
 }
 
@@ -60,4 +70,32 @@ Deno.test("any other error passes at once, as it is", async () => {
   const { env, attemptedAt, run } = retrying([fault("unknown"), bug], 5_000);
   await assert.rejects(env.until(run()), (error) => error === bug);
   assert.equal(attemptedAt.length, 2);
+});
+
+const refusal = new TransientFault("refused", { isRefusal: true, retryAfterMs: 700 });
+
+Deno.test("what a breaker refuses is given up at once, as it was refused", async () => {
+  const { attemptedAt, run } = retrying([refusal], 5_000);
+  await assert.rejects(run(), (error) => error === refusal);
+  assert.deepEqual(attemptedAt, [0]);
+});
+
+Deno.test("what was in doubt before the breaker opened stays so, and is asked about until the end", async () => {
+  const { env, attemptedAt, run } = retrying([fault("unknown"), ...Array(99).fill(refusal)], 1_000);
+  await assert.rejects(env.until(run()), { outcome: "unknown", isRefusal: false });
+  assert(attemptedAt.length > 3);
+});
+
+Deno.test("who is patient waits for the breaker", async () => {
+  const { env, attemptedAt, run } = retrying(Array(5).fill(refusal), 5_000, { isPatient: true });
+  assert.equal(await env.until(run()), "done");
+  assert.equal(attemptedAt.length, 6);
+});
+
+Deno.test("a policy may count attempts", async () => {
+  const { env, attemptedAt, run } = retrying(Array(9).fill(fault("not-applied")), 5_000, {
+    attemptsMax: 3,
+  });
+  await assert.rejects(env.until(run()), { outcome: "not-applied" });
+  assert.equal(attemptedAt.length, 3);
 });

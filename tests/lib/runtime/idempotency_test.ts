@@ -95,8 +95,8 @@ Deno.test("a key is free again once its request has failed", async () => {
   const expired = { ...once, deadline: world.env.monotonic() };
   await assert.rejects(node.add("a", 5, expired), /deadline/);
   await assert.rejects(node.ask("a", { type: "Explode", where: "decide" }, once), RangeError);
-  node.store.failNext("load", "not-applied");
-  await assert.rejects(node.add("a", 5, once), /away/);
+  node.store.failLoading();
+  await assert.rejects(world.env.until(node.add("a", 5, once)), /away/);
   assert.equal(brief(await node.add("a", 5, once)), "total 6 at 2");
 });
 

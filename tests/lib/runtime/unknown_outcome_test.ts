@@ -181,8 +181,9 @@ Deno.test("when loading fails, those who wait hear of it, and the next message t
   await using world = new World();
   await world.plantAdded("a", 1);
   const node = world.node();
-  node.store.failNext("load", "not-applied");
-  const results = await Promise.allSettled([node.add("a", 5), node.total("a"), node.add("b", 1)]);
+  node.store.failLoading();
+  const asked = Promise.allSettled([node.add("a", 5), node.total("a"), node.add("b", 1)]);
+  const results = await world.env.until(asked);
   for (const result of results) {
     assert(result.status === "rejected");
     isFault("not-applied")(result.reason);
@@ -196,14 +197,23 @@ Deno.test("when loading fails, those who wait hear of it, and the next message t
   );
 });
 
+Deno.test("a loading that fails is tried again before anyone hears of it", async () => {
+  await using world = new World();
+  await world.plantAdded("a", 1);
+  const node = world.node();
+  node.store.failNext("load", "not-applied", "not-applied");
+  assert.equal(brief(await world.env.until(node.add("a", 5))), "total 6 at 2");
+  assert.equal(node.store.calls.load, 3);
+});
+
 Deno.test("when catching up fails, the message is a fault and the next one goes on", async () => {
   await using world = new World();
   const [node, other] = [world.node(), world.node()];
   await node.add("a", 90);
   await other.ask("a", { type: "Reset" });
   await world.env.advance(1);
-  node.store.failNext("load", "not-applied");
-  await assert.rejects(node.add("a", 20), isFault("not-applied"));
+  node.store.failLoading();
+  await assert.rejects(world.env.until(node.add("a", 20)), isFault("not-applied"));
   assert.equal(brief(await node.add("a", 20)), "total 20 at 3");
 });
 
@@ -211,7 +221,7 @@ Deno.test("stopping waits until those under a failing store have heard", async (
   await using world = new World();
   const node = world.node({ giveUpMs: 1_000 });
   node.store.isDown = true;
-  await assert.rejects(node.add("b", 1), isFault("not-applied"));
+  await assert.rejects(world.env.until(node.add("b", 1)), isFault("not-applied"));
   node.store.isDown = false;
   await node.add("a", 1);
   node.store.isDown = true;

@@ -11,7 +11,13 @@ import type { Cause } from "../../../lib/runtime/envelope.ts";
 import type { RuntimeEvent } from "../../../lib/runtime/observe.ts";
 import type { NewEvent, StoredEvent } from "../../../lib/runtime/store.ts";
 import type { ActorStrategy } from "../../../lib/runtime/supervisor.ts";
-import { ActorSystem, type ReadOptions, type SystemLimits } from "../../../lib/runtime/system.ts";
+import {
+  ActorSystem,
+  type Reading,
+  type ReadOptions,
+  type StoreState,
+  type SystemLimits,
+} from "../../../lib/runtime/system.ts";
 import type { Outcome } from "../../../lib/runtime/turn.ts";
 import * as Counter from "../../support/counter.ts";
 import { FaultyStore } from "../../support/faulty_store.ts";
@@ -25,6 +31,7 @@ export interface NodeParts {
   readonly publish?: Publish;
   readonly strategy?: Partial<ActorStrategy>;
   readonly peers?: Peers;
+  readonly storeState?: StoreState;
 }
 
 export class World implements AsyncDisposable {
@@ -133,9 +140,12 @@ export class Node {
   }
 
   async total(key: string, options?: ReadOptions): Promise<number> {
+    return (await this.read(key, options)).view;
+  }
+
+  read(key: string, options?: ReadOptions): Promise<Reading<number>> {
     const look = (state: Counter.State) => state.total;
-    const { view } = await this.system.read(Counter, key, this.#world.cause(), look, options);
-    return view;
+    return this.system.read(Counter, key, this.#world.cause(), look, options);
   }
 
   /** What was observed of that type, in its order. */
