@@ -56,7 +56,7 @@ import { PostgresOutbox, tellWithin } from "./lib/postgres/outbox.ts";
 import { PostgresProjectionStore } from "./lib/postgres/projection_store.ts";
 import { PostgresRebuildStore } from "./lib/postgres/rebuild_store.ts";
 import { PostgresScheduleList, scheduleProjection } from "./lib/postgres/schedules.ts";
-import type { Dependency } from "./lib/resilience/dependency.ts";
+import { RedisPeers } from "./lib/redis/peers.ts";
 import type { SheddingLimits } from "./lib/resilience/shedding.ts";
 import { EventBus } from "./lib/runtime/event_bus.ts";
 import { Housekeeping } from "./lib/runtime/housekeeping.ts";
@@ -66,6 +66,7 @@ import { NodeState } from "./lib/runtime/node_state.ts";
 import type { Observe } from "./lib/runtime/observe.ts";
 import type { Operator } from "./lib/runtime/outbox.ts";
 import { OutboxRelay } from "./lib/runtime/outbox_relay.ts";
+import type { Peers } from "./lib/runtime/peers.ts";
 import { Rebuilder, type RebuildLimits, RebuildRefused } from "./lib/runtime/rebuild.ts";
 import type { OutsideLimits } from "./lib/runtime/outside_lanes.ts";
 import type { Projection, ProjectorLimits } from "./lib/runtime/projector.ts";
@@ -121,6 +122,7 @@ export async function startService(
   const database = starting.use(await openMigrated(config, log));
   const observers = [logObserver(log), otelObserver(env)].filter((tell) => tell !== undefined);
   const observe: Observe = (event) => observers.forEach((tell) => tell(event));
+  const peers = config.redis && starting.use(new RedisPeers({ env, observe, ...config.redis }));
   const isTraced = isTelemetryOn();
   const parseBody = bodyParser({ bytesMax: limits.bodyBytesMax, bodyMs: limits.bodyMs, env });
   const node = starting.use(openNode({
@@ -130,6 +132,7 @@ export async function startService(
     limits: { ...limits, residentMax: limits.residentActorsMax },
     replyRetentionMs: limits.replyRetentionMs,
     webhooks: config.webhooks,
+    ...(peers !== undefined && { peers }),
     http: {
       parseBody,
       consistencyWaitMs: limits.consistencyWaitMs,
@@ -144,6 +147,7 @@ export async function startService(
       reportBug: (error, request) => log("error", "bug", { ...request, error }),
     },
   }));
+  peers?.listen(node.system);
   extend?.({ http: node.http, parseBody, system: node.system });
   const server = starting.use(openServer({ config, http: node.http, log, observe }));
   const running = starting.move();
@@ -169,8 +173,8 @@ export interface NodeOptions {
   readonly webhooks?: WebhookSetting;
   readonly outsideLimits?: Partial<OutsideLimits>;
   readonly shedding?: Partial<SheddingLimits>;
-  /** What nodes share beside the database. */
-  readonly kv?: Dependency;
+  /** The other nodes, to be told what this one wrote, and the Redis by way of which they are. */
+  readonly peers?: Peers & Pick<RedisPeers, "redis" | "health">;
   /** Jobs beyond the service's own. */
   readonly bindings?: readonly JobBinding[];
   readonly queues?: readonly QueueOptions[];
@@ -198,7 +202,7 @@ export interface Node extends AsyncDisposable {
 
 /** Starts all parts of a node. Disposing it stops them in reverse. */
 export function openNode(options: NodeOptions): Node {
-  const { database, env, limits = {}, projectorLimits = {}, outsideLimits = {} } = options;
+  const { database, env, peers, limits = {}, projectorLimits = {}, outsideLimits = {} } = options;
   const parts = new AsyncDisposableStack();
   const observe: Observe = (event) => {
     if (event.type === "commit" && event.events > 0) bus.wake();
@@ -217,7 +221,7 @@ export function openNode(options: NodeOptions): Node {
       observe: options.observe,
       database: breakers.server,
       writing: breakers.writing,
-      kv: options.kv,
+      kv: options.peers?.redis,
       bulkheads,
       budget,
       shedding: options.shedding,
@@ -230,7 +234,16 @@ export function openNode(options: NodeOptions): Node {
   bus.use(observing(env, observe));
   const publish: Publish = (address, commit) => bus.publish(address, commit);
   const system = parts.use(
-    new ActorSystem({ env, store, observe, publish, limits, budget, storeState: state }),
+    new ActorSystem({
+      env,
+      store,
+      observe,
+      publish,
+      limits,
+      budget,
+      storeState: state,
+      ...(peers !== undefined && { peers }),
+    }),
   );
   system.host(LiveEvent);
   system.host(WebhookEndpoint);
@@ -262,6 +275,7 @@ export function openNode(options: NodeOptions): Node {
     ...relay.healthOfAll(),
     ...workers.health(),
     ...housekeepers.map((housekeeper) => housekeeper.health()),
+    ...peers === undefined ? [] : [peers.health()],
   ];
   const follow = (followed: Projection<QueryExecutorProvider>) =>
     bus.follow(followed, projectorLimits);

@@ -20,6 +20,12 @@ export interface Config {
     /** Accepts a server that may lose what it has confirmed, such as one with `fsync=off`. */
     readonly allowUnsafe: boolean;
   };
+  /** Without one, nodes do not tell one another what they wrote. */
+  readonly redis: {
+    readonly url: string;
+    /** Services that share a Redis each have one of their own. */
+    readonly channel: string;
+  } | undefined;
   readonly tokens: {
     /** Without one, a key is kept in `dataDir`. */
     readonly secret: Uint8Array<ArrayBuffer> | undefined;
@@ -96,6 +102,9 @@ const Environment = z.object({
   DATABASE_POOL_MAX: integer(8, { min: 1, max: 1_000 }),
   DATABASE_ALLOW_UNSAFE: z.enum(["true", "false"], "true or false").default("false"),
 
+  REDIS_URL: z.string().refine(isRedisUrl, "a redis:// or rediss:// URL").optional(),
+  REDIS_CHANNEL: name("troupe"),
+
   TOKEN_SECRET: z.string().transform(secretBytes)
     .refine(
       (bytes) => bytes.length >= SECRET_BYTES_MIN,
@@ -150,6 +159,9 @@ function configOf(read: z.output<typeof Environment>): Config {
       poolMax: read.DATABASE_POOL_MAX,
       allowUnsafe: read.DATABASE_ALLOW_UNSAFE === "true",
     },
+    redis: read.REDIS_URL === undefined
+      ? undefined
+      : { url: read.REDIS_URL, channel: read.REDIS_CHANNEL },
     tokens: {
       secret: read.TOKEN_SECRET,
       issuer: read.TOKEN_ISSUER,
@@ -198,6 +210,11 @@ function name(fallback: string) {
 function isPostgresUrl(text: string): boolean {
   const url = URL.parse(text);
   return url !== null && /^postgres(?:ql)?:$/.test(url.protocol) && url.hostname !== "";
+}
+
+function isRedisUrl(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && /^rediss?:$/.test(url.protocol) && url.hostname !== "";
 }
 
 /** Decoded where it reads as enough base64url, as the key file holds it; otherwise plain text. */

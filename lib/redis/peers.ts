@@ -9,6 +9,7 @@
 import { createClient } from "@redis/client";
 import { z } from "zod";
 import { TransientFault } from "../fault.ts";
+import { Dependency } from "../resilience/dependency.ts";
 import { withinDeadline } from "../resilience/deadline.ts";
 import { type Address, addressText } from "../runtime/envelope.ts";
 import type { PeerNews, Peers } from "../runtime/peers.ts";
@@ -19,8 +20,6 @@ export interface RedisPeersOptions extends Pick<WorkerOptions, "env" | "observe"
   readonly url: string;
   /** Services that share a Redis each have a channel of their own. */
   readonly channel: string;
-  /** Runs what needs Redis, or refuses it at once while Redis is known to be away. */
-  readonly guard: <T>(call: () => Promise<T>) => Promise<T>;
 }
 
 /** A node that has nothing to say says so, this often. */
@@ -50,6 +49,8 @@ type News = z.infer<typeof News>;
 
 /** Runs once it is listened to: see {@linkcode RedisPeers.listen}. */
 export class RedisPeers extends Worker implements Peers {
+  /** Whether Redis is there; while it is not, nothing is said. */
+  readonly redis: Dependency;
   readonly #options: RedisPeersOptions;
   readonly #node: string;
   readonly #publisher: Client;
@@ -69,6 +70,7 @@ export class RedisPeers extends Worker implements Peers {
     this.#node = options.env.uuid();
     this.#publisher = this.#client();
     this.#subscriber = this.#client();
+    this.redis = new Dependency({ name: "redis", env, probe: () => this.#ping() });
   }
 
   /** Starts it. */
@@ -95,11 +97,6 @@ export class RedisPeers extends Worker implements Peers {
     if (this.#waiting.size === 1) this.wake();
   }
 
-  /** @throws {TransientFault} unless Redis answers. */
-  async ping(): Promise<void> {
-    await this.#publisher.ping().catch(toFault);
-  }
-
   protected override async run(): Promise<void> {
     while (!this.isDraining) {
       await this.rest(BEAT_MS);
@@ -108,10 +105,14 @@ export class RedisPeers extends Worker implements Peers {
     }
   }
 
-  protected override finish(): Promise<void> {
+  protected override async finish(): Promise<void> {
+    await this.redis[Symbol.asyncDispose]();
     this.#publisher.destroy();
     this.#subscriber.destroy();
-    return Promise.resolve();
+  }
+
+  async #ping(): Promise<void> {
+    await this.#publisher.ping().catch(toFault);
   }
 
   #client(): Client {
@@ -139,7 +140,7 @@ export class RedisPeers extends Worker implements Peers {
     for (const [kind, key] of wrote) this.#waiting.delete(addressText({ kind, key }));
     const news = { from: this.#node, number: ++this.#number, missed: this.#hasMissed, wrote };
     try {
-      await this.#options.guard(() => this.#published(news));
+      await this.redis.attempt(() => this.#published(news));
       this.note();
       this.#hasMissed = false;
     } catch (error) {

@@ -18,6 +18,7 @@ Deno.test("nothing needs to be configured", () => {
     dataDir: "./data",
     logLevel: "info",
     database: { url: undefined, poolMax: 8, allowUnsafe: false },
+    redis: undefined,
     tokens: { secret: undefined, issuer: "troupe", audience: "troupe", ttlMs: 43_200_000 },
     webhooks: { allowedHosts: [] },
     limits: {
@@ -48,6 +49,8 @@ Deno.test("everything can be configured", () => {
     DATABASE_URL: "postgresql://troupe:pass@db:5432/troupe?sslmode=require",
     DATABASE_POOL_MAX: "4",
     DATABASE_ALLOW_UNSAFE: "true",
+    REDIS_URL: "rediss://:secret@cache:6380/2",
+    REDIS_CHANNEL: "tickets",
     TOKEN_SECRET: "correct horse battery staple, twice",
     TOKEN_ISSUER: "https://id.example",
     TOKEN_AUDIENCE: "tickets",
@@ -78,6 +81,7 @@ Deno.test("everything can be configured", () => {
       poolMax: 4,
       allowUnsafe: true,
     },
+    redis: { url: "rediss://:secret@cache:6380/2", channel: "tickets" },
     tokens: {
       secret: new TextEncoder().encode("correct horse battery staple, twice"),
       issuer: "https://id.example",
