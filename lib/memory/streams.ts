@@ -110,19 +110,26 @@ export class Streams {
       before.set(n, drawn.event);
       drawn.event += batch[n]!.events.length;
     }
+    const keys = new Set<string>();
     return [...applied].sort((a, b) => a - b).map((n) => {
       const { address, at, events, replies, messages = [], consumed = [] } = batch[n]!;
-      messages.forEach((message) => this.#refuseKnown(message));
+      for (const message of messages) this.#refuseKnown(message, keys);
       const numbers = { event: before.get(n)!, message: drawn.message };
       drawn.message += messages.length;
       return { address, at, transaction, drawn: numbers, events, replies, messages, consumed };
     });
   }
 
-  #refuseKnown({ messageId, to, job }: NewMessage): void {
-    if (to.kind !== JOB_KIND || !this.#jobs.waits(messageId)) return;
-    if (this.#jobs.holderOf(to.key, job?.uniqueKey) !== undefined) return;
-    throw new PoisonFault(`Cannot tell the job ${messageId}: it is there already`);
+  /** `keys` are those of the jobs before it in the batch: whose key is taken is not told at all. */
+  #refuseKnown({ messageId, to, job }: NewMessage, keys: Set<string>): void {
+    if (to.kind !== JOB_KIND) return;
+    const { uniqueKey } = job ?? {};
+    const key = `${to.key}\n${uniqueKey}`;
+    if (keys.has(key) || this.#jobs.holderOf(to.key, uniqueKey) !== undefined) return;
+    if (this.#jobs.waits(messageId)) {
+      throw new PoisonFault(`Cannot tell the job ${messageId}: it is there already`);
+    }
+    if (uniqueKey !== undefined) keys.add(key);
   }
 
   apply(change: Change, now: number): void {

@@ -4,7 +4,7 @@ import { migrations } from "../../migrations/all.ts";
 import { agree, inMemory, inPostgres, simulated } from "../simulation/differential/comparing.ts";
 import { openServerDatabase } from "../support/database.ts";
 
-const LISTS = 100;
+const LISTS = 200;
 
 Deno.test("stores in memory, simulated and on a server agree on the same operations", async () => {
   await using database = await openServerDatabase();

@@ -4,7 +4,7 @@ import { migrations } from "../../migrations/all.ts";
 import { openMemoryDatabase } from "../support/database.ts";
 import { agree, inMemory, inPostgres, simulated } from "./differential/comparing.ts";
 
-const LISTS = 200;
+const LISTS = 100;
 
 Deno.test("stores in memory, simulated and embedded agree on the same operations", async () => {
   await using database = await openMemoryDatabase();

@@ -195,7 +195,7 @@ const messagePlan = fc.record<MessagePlan>({
   delayMs: fc.constantFrom(0, 0, 0, 1, CENTURY_MS),
   note,
   again: fc.oneof(
-    { weight: 7, arbitrary: fc.constant(undefined) },
+    { weight: 3, arbitrary: fc.constant(undefined) },
     { weight: 1, arbitrary: pick },
   ),
   priority: fc.nat({ max: 2 }),
