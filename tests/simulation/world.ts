@@ -243,9 +243,9 @@ export class World {
   }
 
   #isAtRest(): boolean {
-    const { undelivered, openJobs } = this.#database;
-    const isIdle = undelivered === 0 && openJobs === 0 && this.network.inHand === 0;
-    return isIdle && consumers.every(({ name, kind }) => {
+    const { undelivered, openJobs, leases } = this.#database;
+    const left = undelivered + openJobs + leases + this.network.inHand;
+    return left === 0 && consumers.every(({ name, kind }) => {
       return this.#database.isFollowed(name, kind);
     });
   }
@@ -274,7 +274,7 @@ export class World {
   }
 
   #history(isAtRest: boolean): History {
-    const { streams, deadLetters, waiting, undelivered, openJobs } = this.#database;
+    const { streams, deadLetters, waiting, undelivered, openJobs, leases } = this.#database;
     return {
       performed: this.performed,
       told: this.told,
@@ -287,6 +287,7 @@ export class World {
       unanswered: this.network.inHand,
       undelivered,
       openJobs,
+      leases,
       healedAtMs: this.#healedAtMs,
       isAtRest,
     };

@@ -9,7 +9,7 @@ import { Broken, type Chronicle, named } from "./chronicle.ts";
 const ANSWER_MS = 30_000;
 
 export function everythingComesToItsEnd({ history }: Chronicle): void {
-  const { performed, healedAtMs, isAtRest, unanswered, undelivered, openJobs } = history;
+  const { performed, healedAtMs, isAtRest } = history;
   for (const { operation, attempts } of performed) {
     const { key, act } = operation;
     const isRepeated = key !== undefined || act.is === "read";
@@ -21,10 +21,14 @@ export function everythingComesToItsEnd({ history }: Chronicle): void {
     if (tookMs > ANSWER_MS) throw new Broken("I15", `${named(operation)} took ${tookMs} ms`);
   }
   if (isAtRest) return;
-  throw new Broken(
-    "I15",
-    `${unanswered} requests, ${undelivered} messages and ${openJobs} jobs were left, or events unread`,
-  );
+  const { unanswered, undelivered, openJobs, leases } = history;
+  const left = [
+    `${unanswered} requests`,
+    `${undelivered} messages`,
+    `${openJobs} jobs`,
+    `${leases} leases`,
+  ].join(", ");
+  throw new Broken("I15", `${left} were left, or events unread`);
 }
 
 /** Nothing ends in another way than the runtime says. */
