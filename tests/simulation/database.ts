@@ -124,6 +124,17 @@ export class SimulatedDatabase {
     return this.#server.statements.lanes.depth(Infinity, latest).due;
   }
 
+  /** Lanes and jobs that somebody holds. */
+  get leases(): number {
+    const now = this.#server.now();
+    const { lanes, jobs } = this.#server.tables;
+    let held = 0;
+    for (const rows of [lanes.values(), jobs.values()]) {
+      for (const { leaseUntil } of rows) if (leaseUntil > now) held++;
+    }
+    return held;
+  }
+
   /** Jobs that have not ended. */
   get openJobs(): number {
     return this.#server.tables.jobs.size;

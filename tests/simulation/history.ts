@@ -77,6 +77,8 @@ export interface History {
   readonly undelivered: number;
   /** Jobs that have not ended. */
   readonly openJobs: number;
+  /** Lanes and jobs that somebody still holds. */
+  readonly leases: number;
   /** When everything was well again, in virtual milliseconds. */
   readonly healedAtMs: number;
   /** Whether it came to rest after that in time. */

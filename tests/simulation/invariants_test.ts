@@ -224,7 +224,7 @@ Deno.test("I12: a version, revision or transaction that goes back is seen", () =
 
 Deno.test("I15: what is left, or takes too long, is seen", () => {
   const { performed } = accepted("append");
-  assertBroken("I15", /messages and 0 jobs were left/, { isAtRest: false });
+  assertBroken("I15", /0 messages, 0 jobs and 0 leases were left/, { isAtRest: false });
   const { ending } = performed.attempts[0]!;
   const late = { endedMs: good.healedAtMs + 31_000 };
   assertBroken("I15", /took 31000 ms/, endedAs(performed, ending!, late));

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { planOf } from "./planning.ts";
 import { runPlan } from "./run.ts";
 
-const SEEDS = 25;
+const SEEDS = 15;
 
 Deno.test("whatever fails in a run, what was promised holds, and all comes to its end", async () => {
   for (let seed = 1; seed <= SEEDS; seed++) {
@@ -18,6 +18,17 @@ Deno.test("the same seed gives the same course of events, to the last step", asy
     const second = await runPlan(planOf(seed));
     assert.equal(first.trace, second.trace, `seed ${seed}`);
     assert.deepEqual(first, second);
+  }
+});
+
+Deno.test("a node may end at any point of a run, before or after what it awaits", async () => {
+  const plan = { ...planOf(3, { operations: 30, nodes: 2 }), faults: [] };
+  const { points } = await runPlan(plan);
+  assert(points > 200, `${points} points`);
+  for (let point = 1; point <= points; point += 29) {
+    const { failure, counts } = await runPlan(plan, { crashAtPoint: point });
+    assert.equal(failure?.message, undefined, `point ${point}`);
+    assert(!counts.has("crash before a call"), "no other crash was planned");
   }
 });
 

@@ -223,10 +223,11 @@ export class World {
   }
 
   #isAtRest(): boolean {
-    const { undelivered, openJobs } = this.#database;
-    return undelivered === 0 && openJobs === 0 && consumers.every(({ name, kind }) => {
-      return this.#database.isFollowed(name, kind);
-    });
+    const { undelivered, openJobs, leases } = this.#database;
+    return undelivered === 0 && openJobs === 0 && leases === 0 &&
+      consumers.every(({ name, kind }) => {
+        return this.#database.isFollowed(name, kind);
+      });
   }
 
   async #ring(incarnation: Incarnation, message: OutboxMessage): Promise<void> {
@@ -253,7 +254,7 @@ export class World {
   }
 
   #history(isAtRest: boolean): History {
-    const { streams, deadLetters, undelivered, openJobs } = this.#database;
+    const { streams, deadLetters, undelivered, openJobs, leases } = this.#database;
     return {
       performed: this.performed,
       commits: this.#commits,
@@ -263,6 +264,7 @@ export class World {
       deadLetters,
       undelivered,
       openJobs,
+      leases,
       healedAtMs: this.#healedAtMs,
       isAtRest,
     };

@@ -9,7 +9,7 @@ import { Broken, type Chronicle, named } from "./chronicle.ts";
 const ANSWER_MS = 30_000;
 
 export function everythingComesToItsEnd({ history }: Chronicle): void {
-  const { performed, healedAtMs, isAtRest, undelivered, openJobs } = history;
+  const { performed, healedAtMs, isAtRest } = history;
   for (const { operation, attempts } of performed) {
     const { key, act } = operation;
     const isRepeated = key !== undefined || act.is === "read";
@@ -21,10 +21,9 @@ export function everythingComesToItsEnd({ history }: Chronicle): void {
     if (tookMs > ANSWER_MS) throw new Broken("I15", `${named(operation)} took ${tookMs} ms`);
   }
   if (isAtRest) return;
-  throw new Broken(
-    "I15",
-    `${undelivered} messages and ${openJobs} jobs were left, or events unread`,
-  );
+  const { undelivered, openJobs, leases } = history;
+  const left = `${undelivered} messages, ${openJobs} jobs and ${leases} leases`;
+  throw new Broken("I15", `${left} were left, or events unread`);
 }
 
 /** Nothing ends in another way than the runtime says. */

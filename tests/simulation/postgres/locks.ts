@@ -11,6 +11,9 @@ import type { Transaction } from "./transaction.ts";
 /** Who has waited so long looks for a circle. */
 const DEADLOCK_TIMEOUT_MS = 1_000;
 
+/** Made once: the reason that an abort makes by itself costs more than the wait. */
+const OVER = new Error("The wait is over");
+
 interface Waiter {
   readonly transaction: Transaction;
   readonly key: string;
@@ -66,7 +69,7 @@ export class Locks {
     try {
       await promise;
     } finally {
-      over.abort();
+      over.abort(OVER);
     }
   }
 
