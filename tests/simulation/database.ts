@@ -6,7 +6,7 @@
  */
 import type { JobQueue } from "../../lib/jobs/job_queue.ts";
 import { type Address, addressText } from "../../lib/runtime/envelope.ts";
-import type { DeadLetter, Outbox } from "../../lib/runtime/outbox.ts";
+import type { DeadLetter, Outbox, OutboxMessage } from "../../lib/runtime/outbox.ts";
 import type { Projection, ProjectionStore } from "../../lib/runtime/projector.ts";
 import type { Commit, Store, StoredEvent } from "../../lib/runtime/store.ts";
 import { AT } from "../support/given.ts";
@@ -116,6 +116,11 @@ export class SimulatedDatabase {
 
   get deadLetters(): readonly DeadLetter[] {
     return [...this.#server.tables.letters.values()].map(({ letter }) => letter);
+  }
+
+  /** All messages to actors and to the outside that wait. */
+  get waiting(): readonly OutboxMessage[] {
+    return [...this.#server.tables.outbox.values()].flat().map(({ message }) => message);
   }
 
   /** Messages that wait though they are due, or were before the clock was turned back. */

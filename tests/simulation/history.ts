@@ -73,6 +73,10 @@ export interface History {
   readonly streams: ReadonlyMap<string, readonly StoredEvent[]>;
   readonly effects: ReadonlyMap<string, Effects>;
   readonly deadLetters: readonly DeadLetter[];
+  /** What actors are told and have not handled, due or not. */
+  readonly waiting: readonly OutboxMessage[];
+  /** Requests that nodes took and never answered. */
+  readonly unanswered: number;
   /** Messages that still wait though they are due. */
   readonly undelivered: number;
   /** Jobs that have not ended. */

@@ -43,6 +43,13 @@ export class Network {
     this.#partedUntil.set(node.index, this.#world.scheduler.now + ms);
   }
 
+  /** Requests that some node has, and has not answered. */
+  get inHand(): number {
+    let inHand = 0;
+    for (const open of this.#open.values()) inHand += open.size;
+    return inHand;
+  }
+
   /** The node has ended, and all its connections with it. */
   reset(node: Place): void {
     const open = this.#open.get(node.index);

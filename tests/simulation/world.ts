@@ -39,6 +39,8 @@ export interface RunOptions {
 
 /** How long everything may take to come to rest once all is well. */
 export const REST_MS = 30_000;
+/** How long clients may go on asking once all is well; whoever has no answer by then gets none. */
+const ANSWERED_MS = 10 * 60_000;
 /** How often it is looked whether it has. */
 const LOOK_MS = 250;
 /** The way to the outside and back. */
@@ -116,7 +118,7 @@ export class World {
     for (const client of clients) void client.work().then(() => working--);
     await scheduler.run(() => working === 0, plan.healAtMs);
     this.#heal();
-    await scheduler.run(() => working === 0, Infinity);
+    await scheduler.run(() => working === 0, scheduler.now + ANSWERED_MS);
     const isAtRest = await this.#comeToRest();
     this.markers.add({ counts: this.#database.occurred });
     return this.#history(isAtRest);
@@ -224,10 +226,10 @@ export class World {
 
   #isAtRest(): boolean {
     const { undelivered, openJobs, leases } = this.#database;
-    return undelivered === 0 && openJobs === 0 && leases === 0 &&
-      consumers.every(({ name, kind }) => {
-        return this.#database.isFollowed(name, kind);
-      });
+    const left = this.network.inHand + undelivered + openJobs + leases;
+    return left === 0 && consumers.every(({ name, kind }) => {
+      return this.#database.isFollowed(name, kind);
+    });
   }
 
   async #ring(incarnation: Incarnation, message: OutboxMessage): Promise<void> {
@@ -254,7 +256,7 @@ export class World {
   }
 
   #history(isAtRest: boolean): History {
-    const { streams, deadLetters, undelivered, openJobs, leases } = this.#database;
+    const { streams, deadLetters, waiting, undelivered, openJobs, leases } = this.#database;
     return {
       performed: this.performed,
       commits: this.#commits,
@@ -262,6 +264,8 @@ export class World {
       streams,
       effects: new Map(consumers.map(({ name }) => [name, this.#database.effectsOf(name)])),
       deadLetters,
+      waiting,
+      unanswered: this.network.inHand,
       undelivered,
       openJobs,
       leases,

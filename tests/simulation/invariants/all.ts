@@ -7,8 +7,10 @@ import type { Committed } from "../history.ts";
 import type { Chronicle } from "./chronicle.ts";
 import * as commands from "./commands.ts";
 import * as deliveries from "./deliveries.ts";
+import { keysAreTheirOwners } from "./keys.ts";
 import { everythingComesToItsEnd, nothingIsADefect } from "./liveness.ts";
 import { conserved, moneyHasArrived } from "./money.ts";
+import { nothingGetsLostOnTheWay, onlyWhatNobodyCanHandleIsBuried } from "./outbox.ts";
 import * as reads from "./reads.ts";
 import { fairlySeated } from "./seats.ts";
 import { growing, versionsHaveNoGap } from "./streams.ts";
@@ -22,11 +24,14 @@ const invariants: readonly ((chronicle: Chronicle) => void)[] = [
   commands.whatFailedIsNotThere,
   commands.answersUnderOneKeyAreEqual,
   commands.acknowledgedOrderHolds,
+  keysAreTheirOwners,
   commands.refusalsAreTrue,
   reads.viewsAreOfTheirVersion,
   reads.readsAreAsFreshAsAsked,
   everythingComesToItsEnd,
+  onlyWhatNobodyCanHandleIsBuried,
   deliveries.messagesAreHandledInOrder,
+  nothingGetsLostOnTheWay,
   deliveries.theOutsideHearsAllInOrder,
   deliveries.jobsAreDoneOnce,
   deliveries.consumersHaveEachEventOnce,

@@ -21,8 +21,8 @@ export function everythingComesToItsEnd({ history }: Chronicle): void {
     if (tookMs > ANSWER_MS) throw new Broken("I15", `${named(operation)} took ${tookMs} ms`);
   }
   if (isAtRest) return;
-  const { undelivered, openJobs, leases } = history;
-  const left = `${undelivered} messages, ${openJobs} jobs and ${leases} leases`;
+  const { unanswered, undelivered, openJobs, leases } = history;
+  const left = `${unanswered} requests, ${undelivered} messages, ${openJobs} jobs, ${leases} leases`;
   throw new Broken("I15", `${left} were left, or events unread`);
 }
 
