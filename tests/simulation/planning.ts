@@ -72,6 +72,8 @@ const OPEN_WITH = 100;
 const SECOND_MS = 1_000;
 /** Of the operations behind those that begin everything. */
 const FIRST_ID = 100;
+/** About as many as clients use at one time. */
+const KEYS_RECENT = 8;
 
 export function planOf(seed: number, size: PlanSize = usualSize): Plan {
   const dice = new Dice(seed);
@@ -168,11 +170,16 @@ class Workload {
           afterMs: dice.from(0, restMs),
           node: dice.happens(roaming) ? dice.from(0, 9) : client,
           act,
-          ...(key !== undefined && { key: isReused ? dice.one(keys) : key }),
+          ...(key !== undefined && { key: isReused ? this.#usedKey(keys) : key }),
           ...(key !== undefined && dice.happens(0.3) && { repeats: 1 }),
         };
       }),
     );
+  }
+
+  /** Often one that may well be in use at that moment. */
+  #usedKey(keys: readonly string[]): string {
+    return this.#dice.one(this.#dice.happens(0.5) ? keys.slice(-KEYS_RECENT) : keys);
   }
 
   /** What all others need: money, and events that take registrations. */

@@ -7,7 +7,7 @@ import { check, watching } from "./invariants/all.ts";
 import { Broken, Chronicle } from "./invariants/chronicle.ts";
 import { noteSituations } from "./situations.ts";
 import type { Plan } from "./plan.ts";
-import { type RunOptions, World } from "./world.ts";
+import { type CrashedAt, type RunOptions, World } from "./world.ts";
 
 export interface RunReport {
   readonly seed: number;
@@ -17,6 +17,8 @@ export interface RunReport {
   readonly commits: number;
   /** Points at which a node could have ended. */
   readonly points: number;
+  /** Those at which one was told to end, and has. */
+  readonly crashedAt: readonly CrashedAt[];
   readonly virtualMs: number;
   readonly counts: ReadonlyMap<string, number>;
   /** What did not hold. */
@@ -60,6 +62,7 @@ export async function runPlan(
     reads: history.performed.length - commands,
     commits: history.commits.length,
     points: world.points,
+    crashedAt: world.crashedAt,
     virtualMs: world.scheduler.now,
     counts: world.markers.counts,
     ...(failure !== undefined && { failure }),

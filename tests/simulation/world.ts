@@ -22,17 +22,25 @@ import { Life, Place, Scheduler } from "./scheduler.ts";
 export interface Host {
   readonly place: Place;
   readonly clock: WallClock;
-  /** Undefined while it is down. */
+  /** Its life; undefined while it is down. */
+  incarnation: Incarnation | undefined;
+  /** Undefined while it is down, or being put together. */
   node: Node | undefined;
   connected: Connected | undefined;
   lives: number;
 }
 
+export interface CrashedAt {
+  readonly point: number;
+  readonly call: string;
+  readonly side: Side;
+}
+
 export interface RunOptions {
   /** Looks at each commit as it becomes visible, and throws if it must not be. */
   readonly watch?: (committed: Committed) => void;
-  /** Has the node end at that point of all that it passes, counted from 1 over the whole run. */
-  readonly crashAtPoint?: number;
+  /** Has the node end that comes to such a point; counted from 1 over the whole run, and all nodes. */
+  readonly crashAtPoints?: readonly number[];
   /** Puts something between the runtime and the database, such as a mistake. */
   readonly alter?: (ports: Ports, incarnation: Incarnation) => Ports;
 }
@@ -58,6 +66,8 @@ export class World {
   readonly hosts: readonly Host[];
   readonly network: Network;
   readonly performed: Performed[] = [];
+  /** The points at which a node was to end, and has. */
+  readonly crashedAt: CrashedAt[] = [];
   readonly #options: RunOptions;
   readonly #life: Life;
   readonly #database: SimulatedDatabase;
@@ -89,6 +99,7 @@ export class World {
     this.hosts = plan.nodes.map((node, index) => ({
       place: places[index]!,
       clock: new WallClock(scheduler, node),
+      incarnation: undefined,
       node: undefined,
       connected: undefined,
       lives: 0,
@@ -126,8 +137,11 @@ export class World {
 
   /** Ends the life of a node; the next begins after `downMs`. */
   crash(host: Host, downMs: number): void {
-    if (host.node === undefined) return;
-    host.node.incarnation.isOver = true;
+    const { incarnation } = host;
+    // It may well end while it is still being put together.
+    if (incarnation === undefined) throw new Error(`${host.place.name} is down already`);
+    incarnation.isOver = true;
+    host.incarnation = undefined;
     host.node = undefined;
     host.connected?.vanish();
     this.network.reset(host.place);
@@ -135,7 +149,7 @@ export class World {
   }
 
   #start(host: Host): void {
-    if (host.node !== undefined) return;
+    if (host.incarnation !== undefined) return;
     const { scheduler, plan } = this;
     const { place, clock } = host;
     const { limits, seed } = plan;
@@ -150,20 +164,23 @@ export class World {
       crashes: (_, call, nth, side) => this.#crashes(host, call, nth, side),
     });
     const { alter = (ports: Ports) => ports } = this.#options;
+    host.incarnation = incarnation;
     host.connected = this.#database.connect(incarnation);
-    host.node = openNode({
+    const node = openNode({
       incarnation,
       ports: alter(host.connected.ports, incarnation),
       limits,
       observe: (event) => this.#observe(event),
       ring: (message) => this.#ring(incarnation, message),
     });
+    if (!incarnation.isOver) host.node = node;
   }
 
   #crashes(host: Host, call: string, nth: number, side: Side): boolean {
-    const isChosen = ++this.#points === this.#options.crashAtPoint;
+    const isChosen = this.#options.crashAtPoints?.includes(++this.#points) ?? false;
     const downMs = isChosen ? DOWN_MS : this.faults.crash(host.place, call, nth, side);
     if (downMs === undefined) return false;
+    if (isChosen) this.crashedAt.push({ point: this.#points, call, side });
     this.crash(host, downMs);
     return true;
   }

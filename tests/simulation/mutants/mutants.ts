@@ -10,9 +10,9 @@ import { Tree, type Trial } from "./tree.ts";
 
 const PROJECT = new URL("../../../", import.meta.url);
 /** In which a mutant is to be noticed, unless it says otherwise. */
-const SEEDS_MAX = 60;
+const SEEDS_MAX = 40;
 /** That the sources as they are have to pass. */
-const CONTROL_SEEDS = 60;
+const CONTROL_SEEDS = 40;
 
 const usage = "deno task mutants [--only NAME] [--jobs J]";
 

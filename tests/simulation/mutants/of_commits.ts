@@ -25,7 +25,7 @@ export const ofCommits: readonly Mutant[] = [
     find: `    if (known.length > 0) return`,
     replace: `    if (known.length < 0) return`,
     says: "The store takes a command whose key was answered before.",
-    screams: ["I2"],
+    screams: ["I2", "I4", "I8"],
   },
   {
     name: "reply of another principal",
@@ -33,8 +33,7 @@ export const ofCommits: readonly Mutant[] = [
     find: "  return `${principalId}\\n${key}`;",
     replace: "  return principalId === undefined ? key : key;",
     says: "Keys are one for all, whoever uses them.",
-    screams: ["I13"],
-    seedsMax: 200,
+    screams: ["I13", "I15"],
   },
   {
     name: "consumed, and left in the outbox",
@@ -93,7 +92,6 @@ export const ofCommits: readonly Mutant[] = [
     replace: `      return [...await this.#write(batch.slice(middle)), ...first];`,
     says: "After a batch was split, each half is told what became of the other.",
     screams: ["I1", "I4", "I12", "defects"],
-    seedsMax: 200,
   },
   {
     name: "answers to the wrong ones",

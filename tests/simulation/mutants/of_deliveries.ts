@@ -29,7 +29,6 @@ export const ofDeliveries: readonly Mutant[] = [
       verdicts.push({ is: "held-back", letter });`,
     says: "What was to be brought again later is taken out of the outbox.",
     screams: ["I10"],
-    seedsMax: 200,
   },
   {
     name: "no order in a lane",
@@ -38,7 +37,6 @@ export const ofDeliveries: readonly Mutant[] = [
     replace: `delivery.position < 0`,
     says: "A message is handled though the one before it was not.",
     screams: ["I10"],
-    seedsMax: 200,
   },
   {
     name: "faults counted as attempts",
@@ -47,7 +45,6 @@ export const ofDeliveries: readonly Mutant[] = [
     replace: `    if (error instanceof TransientFault && attemptsMax < 0) {`,
     says: "A message is buried because the store was away.",
     screams: ["I10"],
-    seedsMax: 200,
   },
   {
     name: "killer never buried",
@@ -73,7 +70,6 @@ export const ofDeliveries: readonly Mutant[] = [
     replace: "",
     says: "A burial is not seen by whoever handles the message at that moment.",
     screams: ["I2", "I10"],
-    seedsMax: 200,
   },
   {
     name: "a lane in two hands",
@@ -82,7 +78,6 @@ export const ofDeliveries: readonly Mutant[] = [
     replace: "",
     says: "A lane is given to whoever asks for it, though another has it.",
     screams: ["I10"],
-    seedsMax: 200,
   },
   {
     name: "outside told by who has lost the lane",
@@ -91,7 +86,6 @@ export const ofDeliveries: readonly Mutant[] = [
     replace: "",
     says: "A delivery counts though the lane was given to another in the meantime.",
     screams: ["I10"],
-    seedsMax: 200,
   },
   {
     name: "failed outside, and counted as told",
@@ -155,6 +149,5 @@ export const ofDeliveries: readonly Mutant[] = [
     replace: `        return;`,
     says: "The relay of a node stops once it could not reach the outbox.",
     screams: ["I15"],
-    seedsMax: 200,
   },
 ];

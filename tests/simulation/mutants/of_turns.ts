@@ -30,7 +30,7 @@ export const ofTurns: readonly Mutant[] = [
     };
     if (this.#needsNoCommit(turn)) return`,
     says: "Readers are shown a state that nobody has committed yet.",
-    screams: ["I6"],
+    screams: ["I6", "I7", "I8", "I9"],
   },
   {
     name: "refused from memory",
@@ -38,7 +38,7 @@ export const ofTurns: readonly Mutant[] = [
     find: `letter.receivedAt < this.#verifiedAt`,
     replace: `letter.receivedAt < Infinity`,
     says: "A refusal is told though nobody asked the store whether its reason still holds.",
-    screams: ["I7"],
+    screams: ["I6", "I7"],
   },
   {
     name: "strong read from memory",
@@ -83,7 +83,7 @@ export const ofTurns: readonly Mutant[] = [
     find: `  return events.length > 0 && tail[0]?.version === version + 1 &&`,
     replace: `  return events.length < 0 && tail[0]?.version === version + 1 &&`,
     says: "A turn whose answer got lost is decided once more.",
-    screams: ["I2"],
+    screams: ["I2", "I3", "I8"],
   },
   {
     name: "another's turn taken for its own",
@@ -107,7 +107,7 @@ export const ofTurns: readonly Mutant[] = [
     find: `    if (this.#isAwake) return;\n`,
     replace: "",
     says: "A message starts a turn though one is under way.",
-    screams: ["I2", "I5", "I6", "I7", "I10"],
+    screams: ["I2", "I5", "I6", "I7", "I8", "I9", "I10", "I12"],
   },
   {
     name: "mailbox in reverse",
@@ -123,7 +123,7 @@ export const ofTurns: readonly Mutant[] = [
     find: `  if (idempotency === undefined || version === 0) return undefined;`,
     replace: `  if (idempotency !== undefined || version === 0) return undefined;`,
     says: "A command is decided anew whenever it is asked again under its key.",
-    screams: ["I2"],
+    screams: ["I2", "I4", "I8"],
   },
   {
     name: "refusals not remembered",
@@ -148,7 +148,7 @@ export const ofTurns: readonly Mutant[] = [
     find: `    if (this.#refuseRunningKey(letter)) return;`,
     replace: "",
     says: "Two requests under one key run together, and neither sees the other's reply.",
-    screams: ["I2"],
+    screams: ["I2", "I4", "I8"],
   },
   {
     name: "key never set free",
@@ -165,7 +165,6 @@ export const ofTurns: readonly Mutant[] = [
     replace: "  return `${envelope.idempotency?.key}`;",
     says: "A request is refused because of a key that somebody else uses.",
     screams: ["I13"],
-    seedsMax: 200,
   },
   {
     name: "reply with the version of now",
