@@ -79,10 +79,12 @@ export class Client {
       nth: attempts.length,
       timeoutMs: TIMEOUT_MS,
       mayDouble: isRepeatable(operation),
-      serve: (node) => {
+      serve: async (node) => {
         const messageId = `${attempt.messageId}${arrivals++ === 0 ? "" : "-again"}`;
         messageIds.push(messageId);
-        return served(node, operation, { messageId, atLeast: attempt.atLeast });
+        const ending = await served(node, operation, { messageId, atLeast: attempt.atLeast });
+        this.#world.told.push({ operation, messageId, ending });
+        return ending;
       },
     });
     Object.assign(attempt, { ending, endedAt: this.#world.tick(), endedMs: scheduler.now });

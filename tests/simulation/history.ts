@@ -52,6 +52,13 @@ export interface Performed {
   readonly messageIds: string[];
 }
 
+/** What a node said to one request, whether anyone heard it or not. */
+export interface Told {
+  readonly operation: Operation;
+  readonly messageId: string;
+  readonly ending: Ending;
+}
+
 export interface Committed {
   readonly tick: number;
   readonly commit: Commit;
@@ -66,6 +73,7 @@ export interface Rung {
 
 export interface History {
   readonly performed: readonly Performed[];
+  readonly told: readonly Told[];
   /** In the order in which they became visible. */
   readonly commits: readonly Committed[];
   readonly rung: readonly Rung[];

@@ -8,7 +8,7 @@ import type { Operation } from "./plan.ts";
 import { planOf } from "./planning.ts";
 import { World } from "./world.ts";
 
-const plan = planOf(99);
+const plan = planOf(7);
 const isWell = ({ act }: Operation) => act.is !== "append" || !act.isUnhandleable;
 /** Of a run in which nothing failed, and much happened. */
 const good: History = await new World({

@@ -25,6 +25,8 @@ export interface Request {
 type Reset = () => void;
 
 const LATE_MS = 400;
+/** Of the requests that are doubled, the part that arrives twice at about the same time. */
+const AT_ONCE = 0.7;
 
 export class Network {
   readonly #world: World;
@@ -83,7 +85,9 @@ export class Network {
         });
       };
       if (how !== "request-lost") arrive("arrives", how === "request-late" ? LATE_MS : 0);
-      if (how === "request-doubled" && mayDouble) arrive("arrives again", LATE_MS);
+      if (how !== "request-doubled" || !mayDouble) return;
+      const isAtOnce = scheduler.chance(from.place, `doubled ${operation}`) < AT_ONCE;
+      arrive("arrives again", isAtOnce ? 0 : LATE_MS);
     });
   }
 

@@ -79,7 +79,8 @@ export function planOf(seed: number, size: PlanSize = usualSize): Plan {
   const dice = new Dice(seed);
   const clients = dice.from(4, 10);
   const isSlow = dice.happens(0.04);
-  const restMs = isSlow ? 6 * SECOND_MS : dice.from(5, 150);
+  const isRush = dice.happens(0.2);
+  const restMs = isSlow ? 6 * SECOND_MS : isRush ? 2 : dice.from(5, 150);
   const operations = new Workload(dice, clients, restMs, size).operations;
   const lengthMs = (operations.length / clients) * restMs / 2 + 4 * SECOND_MS;
   return {

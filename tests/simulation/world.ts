@@ -10,7 +10,7 @@ import type { OutboxMessage } from "../../lib/runtime/outbox.ts";
 import { Client } from "./client.ts";
 import { type Connected, type Ports, SimulatedDatabase } from "./database.ts";
 import { Faults, nameOf } from "./faults.ts";
-import type { Committed, History, Performed, Rung } from "./history.ts";
+import type { Committed, History, Performed, Rung, Told } from "./history.ts";
 import { Incarnation, type Side, WallClock } from "./incarnation.ts";
 import { Markers } from "./markers.ts";
 import { Network } from "./network.ts";
@@ -66,6 +66,7 @@ export class World {
   readonly hosts: readonly Host[];
   readonly network: Network;
   readonly performed: Performed[] = [];
+  readonly told: Told[] = [];
   /** The points at which a node was to end, and has. */
   readonly crashedAt: CrashedAt[] = [];
   readonly #options: RunOptions;
@@ -276,6 +277,7 @@ export class World {
     const { streams, deadLetters, waiting, undelivered, openJobs, leases } = this.#database;
     return {
       performed: this.performed,
+      told: this.told,
       commits: this.#commits,
       rung: this.#rung,
       streams,

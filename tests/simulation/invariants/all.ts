@@ -14,6 +14,7 @@ import { nothingGetsLostOnTheWay, onlyWhatNobodyCanHandleIsBuried } from "./outb
 import * as reads from "./reads.ts";
 import { fairlySeated } from "./seats.ts";
 import { growing, versionsHaveNoGap } from "./streams.ts";
+import { whatWasSaidToBeDoneIsThere, whatWasSaidToFailIsNotThere } from "./told.ts";
 
 /** Of the whole history. What is wrong early comes first: the rest may follow from it. */
 const invariants: readonly ((chronicle: Chronicle) => void)[] = [
@@ -22,6 +23,8 @@ const invariants: readonly ((chronicle: Chronicle) => void)[] = [
   commands.nothingAcknowledgedIsLost,
   commands.nothingHasItsEffectTwice,
   commands.whatFailedIsNotThere,
+  whatWasSaidToBeDoneIsThere,
+  whatWasSaidToFailIsNotThere,
   commands.answersUnderOneKeyAreEqual,
   commands.acknowledgedOrderHolds,
   keysAreTheirOwners,
