@@ -166,7 +166,7 @@ export class SimulatedDatabase {
 
   #landed({ changes }: Landed): void {
     for (const change of changes) {
-      const { address, at, events, replies, messages, consumed, transaction } = change;
+      const { address, at, events, replies, messages, consumed, transaction, drawn } = change;
       const row = this.#server.tables.actors.get(addressText(address))!;
       const commit: Commit = {
         address,
@@ -178,7 +178,13 @@ export class SimulatedDatabase {
         messages,
         consumed,
       };
-      this.#onCommit({ commit, transaction: String(transaction) });
+      const lane = this.#server.tables.outbox.get(addressText(address)) ?? [];
+      this.#onCommit({
+        commit,
+        transaction: String(transaction),
+        position: drawn.message + 1,
+        waiting: consumed.length === 0 ? [] : lane.map(({ message: { position } }) => position),
+      });
     }
   }
 }

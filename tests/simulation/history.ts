@@ -63,6 +63,10 @@ export interface Committed {
   readonly tick: number;
   readonly commit: Commit;
   readonly transaction: string;
+  /** In the outbox, of the first of its messages; the others follow. */
+  readonly position: number;
+  /** What waited for the actor at that moment, by its position. */
+  readonly waiting: readonly number[];
 }
 
 /** What the outside heard. */

@@ -76,9 +76,9 @@ export class Network {
           resolve(ending);
         });
       };
+      const thereMs = wayMs();
       const arrive = (label: string, extraMs: number) => {
-        const ms = wayMs() + extraMs;
-        scheduler.after(this.#life, label, ms, () => {
+        scheduler.after(this.#life, label, thereMs + extraMs, () => {
           if (this.#isParted(to.place)) return;
           const lateMs = how === "reply-late" ? LATE_MS : 0;
           this.#serve(to, serve, (ending) => how !== "reply-lost" && hear(ending, lateMs));

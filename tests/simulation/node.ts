@@ -64,14 +64,14 @@ export function openNode({ incarnation: env, ports, limits, ring, ...options }: 
   system.host(LiveEvent);
   system.host(Account);
   system.host(Register);
-  const { leaseMs } = limits;
+  const { leaseMs, attemptsMax = ATTEMPTS_MAX } = limits;
   const relay = new OutboxRelay({
     outbox,
     system,
     env,
     observe,
     outside: [{ kind: Register.BELL, pausesMs: BELL_PAUSES_MS, deliver: ring }],
-    limits: { leaseMs, pollMs: POLL_MS, attemptsMax: ATTEMPTS_MAX, pauseMostMs: 2_000 },
+    limits: { leaseMs, pollMs: POLL_MS, attemptsMax, pauseMostMs: 2_000 },
     outsideLimits: { leaseMs: 2 * leaseMs, holdMs: leaseMs / 2, deliveryMs: 2_000, pollMs: 500 },
   });
   const append = handles(Register.appendAgain, async ({ register, value }, { cause }) => {

@@ -156,4 +156,6 @@ export interface NodeLimits {
   readonly turnMax: number;
   readonly giveUpMs: number;
   readonly leaseMs: number;
+  /** After so many failures a message is buried. */
+  readonly attemptsMax?: number;
 }

@@ -73,7 +73,9 @@ const SECOND_MS = 1_000;
 /** Of the operations behind those that begin everything. */
 const FIRST_ID = 100;
 /** About as many as clients use at one time. */
-const KEYS_RECENT = 8;
+const KEYS_RECENT = 5;
+
+type Keyed = Operation & { readonly key: string };
 
 export function planOf(seed: number, size: PlanSize = usualSize): Plan {
   const dice = new Dice(seed);
@@ -96,6 +98,7 @@ export function planOf(seed: number, size: PlanSize = usualSize): Plan {
       turnMax: dice.happens(0.2) ? dice.from(1, 4) : 1_000,
       giveUpMs: dice.from(1, 8) * SECOND_MS,
       leaseMs: dice.from(1, 8) * SECOND_MS,
+      attemptsMax: dice.from(1, 4),
     },
     database: databaseFaults(dice),
     pace: dice.happens(0.7) ? usualPace : slowPace,
@@ -153,7 +156,7 @@ class Workload {
     this.#events = dice.from(1, 2);
     this.#users = dice.from(6, 20);
     this.#weights = weightsOf(dice);
-    const keys: string[] = [];
+    const keyedOnes: Keyed[] = [];
     // How often a client turns to another node than its own.
     const roaming = dice.one([0, 0.05, 0.3, 1]);
     const keyed = dice.from(5, 10) / 10;
@@ -163,24 +166,31 @@ class Workload {
         const act = this.#act(id);
         const client = dice.from(0, clients - 1);
         const key = act.is === "read" || !dice.happens(keyed) ? undefined : `key-${id}`;
-        const isReused = key !== undefined && keys.length > 0 && dice.happens(0.02);
-        if (key !== undefined) keys.push(key);
-        return {
+        const isReused = key !== undefined && keyedOnes.length > 0 && dice.happens(0.02);
+        const operation = {
           id,
           client,
           afterMs: dice.from(0, restMs),
           node: dice.happens(roaming) ? dice.from(0, 9) : client,
           act,
-          ...(key !== undefined && { key: isReused ? this.#usedKey(keys) : key }),
           ...(key !== undefined && dice.happens(0.3) && { repeats: 1 }),
         };
+        if (key === undefined) return operation;
+        if (isReused) return { ...operation, ...this.#underAUsedKey(id, keyedOnes) };
+        keyedOnes.push({ ...operation, key });
+        return { ...operation, key };
       }),
     );
   }
 
-  /** Often one that may well be in use at that moment. */
-  #usedKey(keys: readonly string[]): string {
-    return this.#dice.one(this.#dice.happens(0.5) ? keys.slice(-KEYS_RECENT) : keys);
+  /** Any that was used before; or one that is in use, by somebody else, for the same thing. */
+  #underAUsedKey(id: number, keyedOnes: readonly Keyed[]): Partial<Operation> {
+    const dice = this.#dice;
+    const { key, node, act } = dice.one(keyedOnes.slice(-KEYS_RECENT));
+    if (act.is !== "register" || dice.happens(0.3)) return { key: dice.one(keyedOnes).key };
+    const user = (act.user + 1) % this.#users;
+    this.#registered.set(act.event, [...this.#registered.get(act.event) ?? [], { id, user }]);
+    return { key, node, act: { ...act, user } };
   }
 
   /** What all others need: money, and events that take registrations. */

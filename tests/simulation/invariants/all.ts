@@ -10,7 +10,11 @@ import * as deliveries from "./deliveries.ts";
 import { keysAreTheirOwners } from "./keys.ts";
 import { everythingComesToItsEnd, nothingIsADefect } from "./liveness.ts";
 import { conserved, moneyHasArrived } from "./money.ts";
-import { nothingGetsLostOnTheWay, onlyWhatNobodyCanHandleIsBuried } from "./outbox.ts";
+import {
+  nothingGetsLostOnTheWay,
+  nothingIsOvertaken,
+  onlyWhatNobodyCanHandleIsBuried,
+} from "./outbox.ts";
 import * as reads from "./reads.ts";
 import { fairlySeated } from "./seats.ts";
 import { growing, versionsHaveNoGap } from "./streams.ts";
@@ -35,6 +39,7 @@ const invariants: readonly ((chronicle: Chronicle) => void)[] = [
   onlyWhatNobodyCanHandleIsBuried,
   deliveries.messagesAreHandledInOrder,
   nothingGetsLostOnTheWay,
+  nothingIsOvertaken,
   deliveries.theOutsideHearsAllInOrder,
   deliveries.jobsAreDoneOnce,
   deliveries.consumersHaveEachEventOnce,

@@ -24,6 +24,30 @@ export function nothingGetsLostOnTheWay({ history }: Chronicle): void {
   }
 }
 
+/** I10: an actor handles nothing while something that it was told earlier is still to be handled. */
+export function nothingIsOvertaken({ history }: Chronicle): void {
+  const landed = new Map<number, number>();
+  history.commits.forEach(({ commit: { messages = [] }, position }, place) =>
+    messages.forEach(({ delayMs }, n) => {
+      // What is told for later may be overtaken until then.
+      if (delayMs === 0) landed.set(position + n, place);
+    })
+  );
+  for (const { commit: { address, consumed = [] }, waiting } of history.commits) {
+    for (const position of consumed) {
+      const place = landed.get(position) ?? -1;
+      const overtaken = waiting.find((other) =>
+        other < position && (landed.get(other) ?? Infinity) <= place
+      );
+      if (overtaken === undefined) continue;
+      throw new Broken(
+        "I10",
+        `${addressText(address)} has handled ${position} before ${overtaken}`,
+      );
+    }
+  }
+}
+
 /** I10: no message is buried for what is no fault of its own. */
 export function onlyWhatNobodyCanHandleIsBuried({ history }: Chronicle): void {
   for (const { to, command, messageId, error } of history.deadLetters) {

@@ -14,7 +14,7 @@ const SEEDS_MAX = 40;
 /** That the sources as they are have to pass. */
 const CONTROL_SEEDS = 40;
 
-const usage = "deno task mutants [--only NAME] [--jobs J]";
+const usage = "deno task mutants [--only NAME]... [--jobs J]";
 
 interface Result {
   readonly name: string;
@@ -86,10 +86,17 @@ function grouped(figure: number): string {
 function wished(args: string[]): { readonly wanted: readonly Mutant[]; readonly jobs: number } {
   const { values: { only, jobs } } = parseArgs({
     args,
-    options: { only: { type: "string" }, jobs: { type: "string", default: "2" } },
+    options: {
+      only: { type: "string", multiple: true, default: [] },
+      jobs: { type: "string", default: "2" },
+    },
   });
-  const wanted = only === undefined ? mutants : mutants.filter(({ name }) => name === only);
-  if (wanted.length === 0) throw new TypeError(`There is no mutant ${only}`);
+  for (const name of only) {
+    if (!mutants.some((mutant) => mutant.name === name)) {
+      throw new TypeError(`There is no mutant "${name}"`);
+    }
+  }
+  const wanted = only.length === 0 ? mutants : mutants.filter(({ name }) => only.includes(name));
   if (!/^[1-9]\d?$/.test(jobs)) throw new TypeError(`${jobs} is no number of jobs`);
   return { wanted, jobs: Number(jobs) };
 }

@@ -7,7 +7,6 @@ import type { Mutant } from "./mutant.ts";
 
 const RELAY = "lib/runtime/outbox_relay.ts";
 const OUTSIDE = "lib/runtime/outside_lanes.ts";
-const LANES = "lib/memory/lanes.ts";
 const TURN = "lib/runtime/turn.ts";
 const JOBS = "lib/jobs/job_worker.ts";
 
@@ -64,30 +63,6 @@ export const ofDeliveries: readonly Mutant[] = [
     screams: ["I15"],
   },
   {
-    name: "burial that nobody notices",
-    file: "lib/memory/statements.ts",
-    find: `    this.streams.raiseRevision(burial.address, transaction);`,
-    replace: "",
-    says: "A burial is not seen by whoever handles the message at that moment.",
-    screams: ["I2", "I10"],
-  },
-  {
-    name: "a lane in two hands",
-    file: LANES,
-    find: `    if (!isFree) return undefined;`,
-    replace: "",
-    says: "A lane is given to whoever asks for it, though another has it.",
-    screams: ["I10"],
-  },
-  {
-    name: "outside told by who has lost the lane",
-    file: LANES,
-    find: `    if (this.#held(address, token, now) === undefined) return false;`,
-    replace: "",
-    says: "A delivery counts though the lane was given to another in the meantime.",
-    screams: ["I10"],
-  },
-  {
     name: "failed outside, and counted as told",
     file: OUTSIDE,
     find: `      if (error !== undefined) {
@@ -131,7 +106,7 @@ export const ofDeliveries: readonly Mutant[] = [
     replace: `        model.land(transaction.now);
         transaction.atCommit(() => {`,
     says: "What a consumer did with a page stays though its checkpoint was not moved.",
-    screams: ["I2"],
+    screams: ["I2", "I15"],
   },
   {
     name: "nobody follows after a failure",
