@@ -20,7 +20,7 @@ function forgetful(ports: Ports): Ports {
 const failureOf = async (plan: Plan) => (await runPlan(plan, { alter: forgetful })).failure;
 
 Deno.test("a failure is made so small that one sees what it is", async () => {
-  const plan = planOf(1, { ...usualSize, operations: 80 });
+  const plan = planOf(2, { ...usualSize, operations: 80 });
   const failure = await failureOf(plan);
   assert.equal(failure?.invariant, "I8");
   const small = await shrunk(plan, async (candidate) => {
