@@ -1,6 +1,6 @@
 /** Connections that hold on, by the hundred, to a real server; and one client that only wants served. */
 import assert from "node:assert/strict";
-import { publishedEvent, send } from "../support/cluster.ts";
+import { publishedEvent } from "../support/cluster.ts";
 import { RawConnection } from "../support/raw_connection.ts";
 import { ServerProcess, tokenFor } from "../support/server_process.ts";
 
