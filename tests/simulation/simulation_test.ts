@@ -21,17 +21,6 @@ Deno.test("the same seed gives the same course of events, to the last step", asy
   }
 });
 
-Deno.test("a node may end at any point of a run, before or after what it awaits", async () => {
-  const plan = { ...planOf(3, { operations: 30, nodes: 2 }), faults: [] };
-  const { points } = await runPlan(plan);
-  assert(points > 200, `${points} points`);
-  for (let point = 1; point <= points; point += 29) {
-    const { failure, counts } = await runPlan(plan, { crashAtPoint: point });
-    assert.equal(failure?.message, undefined, `point ${point}`);
-    assert(!counts.has("crash before a call"), "no other crash was planned");
-  }
-});
-
 Deno.test("another seed gives another course", async () => {
   const first = await runPlan(planOf(1));
   const second = await runPlan(planOf(2));
