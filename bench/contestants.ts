@@ -11,6 +11,8 @@ import type { LoadPlan } from "./load_generator.ts";
 import { type LoadProcess, type Server, startServer } from "./processes.ts";
 
 export const REGISTER_PATH = "/api/v1/events/{id}/registrations";
+/** Only reads the body; only `bench/server.ts` has it. */
+export const BARE_PATH = "/bench/bare";
 /** Does all that registering does before the actor; only `bench/server.ts` has it. */
 export const NOOP_PATH = "/api/v1/noop/{id}/registrations";
 
@@ -84,6 +86,9 @@ export function startReal(
       DATABASE_URL: databaseUrl ?? "",
       TOKEN_SECRET: secret,
       LOG_LEVEL: "warn",
+      // All the load comes from one address.
+      CONNECTIONS_MAX: "10000",
+      CONNECTIONS_PER_ADDRESS_MAX: "10000",
       ...env,
     },
   });

@@ -14,6 +14,7 @@ import { parsedParams } from "../lib/http/parsed.ts";
 import { shutdownRequested } from "../lib/signals.ts";
 import { openLog } from "../lib/telemetry/log.ts";
 import { type ServiceParts, startService } from "../main.ts";
+import { chosenServer } from "./server_kinds.ts";
 import { tokenHeader } from "../routes/consistency.ts";
 import { EventPath, Registrant } from "../routes/live_event_schemas.ts";
 
@@ -27,6 +28,12 @@ function addNoop({ http, parseBody, system }: ServiceParts): void {
     const registration = { registrationId, status: "confirmed", version: userId.length };
     return answer(c, 201, registration, tokenHeader("1"));
   });
+  http.post("/bench/bare", async (c) => {
+    await c.req.raw.text();
+    return new Response('{"status":"confirmed"}', {
+      headers: { "content-type": "application/json" },
+    });
+  });
   http.get("/bench", (c) => {
     const { rss, heapUsed } = Deno.memoryUsage();
     return c.json({ rss, heapUsed, residents: system.residents });
@@ -37,7 +44,7 @@ if (import.meta.main) {
   const config = readConfig(Deno.env.toObject());
   const log = openLog(config.logLevel, console.log, systemEnv.now);
   const stop = shutdownRequested();
-  await using service = await startService(config, log, addNoop);
+  await using service = await startService(config, log, addNoop, chosenServer());
   log("info", "listening", { url: service.url });
   await stop;
 }
