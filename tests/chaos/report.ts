@@ -143,7 +143,7 @@ function recoveriesOf(episodes: readonly Episode[]): readonly Recovery[] {
   return [...byKind].map(([kind, some]) => {
     const times = some.map(({ recoveryMs = Infinity }) => recoveryMs).sort((a, b) => a - b);
     const fired = some.filter(({ fired }) => fired.every((is) => is)).length;
-    const p50Ms = times[Math.floor(times.length / 2)]!;
+    const p50Ms = times[Math.floor((times.length - 1) / 2)]!;
     return { kind, times: some.length, fired, p50Ms, maxMs: times.at(-1)! };
   }).toSorted((a, b) => a.kind < b.kind ? -1 : 1);
 }
