@@ -203,8 +203,12 @@ const messagePlan = fc.record<MessagePlan>({
   concurrencyKey: perhaps(fc.constantFrom("left", "right")),
 });
 
-const jobPlan = fc.record({ plan: messagePlan, queue })
-  .map(({ plan, queue }) => ({ ...plan, to: addresses.length + queue }));
+/** From now on, which is not the same moment everywhere: at once, or not for long. */
+const jobPlan = fc.record({ plan: messagePlan, queue }).map(({ plan, queue }) => ({
+  ...plan,
+  to: addresses.length + queue,
+  delayMs: plan.delayMs === 1 ? 0 : plan.delayMs,
+}));
 
 const commitPlan = fc.record<CommitPlan>({
   actor,

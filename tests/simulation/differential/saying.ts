@@ -107,6 +107,8 @@ function isTold(ms: number): boolean {
 
 function durationOf(ms: number): string {
   if (Math.abs(ms) < NOW_MS) return "nothing";
+  // In units so coarse that a second more or less makes no difference.
+  if (ms > YEAR_MS / 2) return `${Math.round(ms / YEAR_MS)} years`;
   return `${Math.round(ms / HOUR_MS)} hours`;
 }
 
