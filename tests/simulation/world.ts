@@ -186,10 +186,11 @@ export class World {
   }
 
   #crashes(host: Host, call: string, nth: number, side: Side): boolean {
-    const isChosen = this.#options.crashAtPoints?.includes(++this.#points) ?? false;
+    const point = ++this.#points;
+    const isChosen = this.#options.crashAtPoints?.includes(point) ?? false;
     const downMs = isChosen ? DOWN_MS : this.faults.crash(host.place, call, nth, side);
     if (downMs === undefined) return false;
-    if (isChosen) this.crashedAt.push({ point: this.#points, call, side });
+    if (isChosen) this.crashedAt.push({ point, call, side });
     this.crash(host, downMs);
     return true;
   }
