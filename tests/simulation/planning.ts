@@ -79,9 +79,10 @@ type Keyed = Operation & { readonly key: string };
 
 export function planOf(seed: number, size: PlanSize = usualSize): Plan {
   const dice = new Dice(seed);
-  const clients = dice.from(4, 10);
+  const few = dice.from(4, 10);
   const isSlow = dice.happens(0.04);
   const isRush = dice.happens(0.2);
+  const clients = isRush ? 4 * few : few;
   const restMs = isSlow ? 6 * SECOND_MS : isRush ? 2 : dice.from(5, 150);
   const operations = new Workload(dice, clients, restMs, size).operations;
   const lengthMs = (operations.length / clients) * restMs / 2 + 4 * SECOND_MS;
@@ -166,7 +167,7 @@ class Workload {
         const act = this.#act(id);
         const client = dice.from(0, clients - 1);
         const key = act.is === "read" || !dice.happens(keyed) ? undefined : `key-${id}`;
-        const isReused = key !== undefined && keyedOnes.length > 0 && dice.happens(0.02);
+        const isReused = key !== undefined && keyedOnes.length > 0 && dice.happens(0.04);
         const operation = {
           id,
           client,
@@ -253,8 +254,8 @@ class Workload {
       ...(tells && { tells: dice.from(0, this.#registers - 1) }),
       ...(tells && dice.happens(0.03) && { isUnhandleable: true }),
       ...(dice.happens(0.15) && { rings: true }),
-      ...(dice.happens(0.15) && { hasJob: true }),
-      ...(dice.happens(0.02) && { isPoison: true }),
+      ...(dice.happens(0.25) && { hasJob: true }),
+      ...(dice.happens(0.04) && { isPoison: true }),
     };
   }
 

@@ -29,31 +29,17 @@ export async function runPlan(
   plan: Plan,
   options: Omit<RunOptions, "watch"> = {},
 ): Promise<RunReport> {
-  let failure: RunReport["failure"];
-  const watch = watching();
-  const world = new World(plan, {
-    ...options,
-    watch: (committed) => {
-      try {
-        if (failure === undefined) watch(committed);
-      } catch (error) {
-        failure = failureOf(error);
-      }
-    },
-  });
+  const world = new World(plan, { ...options, watch: watching() });
   const bugs = new UnhandledRejections();
   const history = await world.run();
   bugs.stop();
-  if (failure === undefined && bugs.first !== undefined) {
-    failure = { invariant: "defects", message: `nobody handled ${bugs.first}` };
-  }
-  try {
+  const failure = failureOf(() => {
+    if (world.wrong !== undefined) throw world.wrong.error;
+    if (bugs.first !== undefined) throw new Broken("defects", `nobody handled ${bugs.first}`);
     const chronicle = new Chronicle(history);
     noteSituations(chronicle, world.markers);
-    if (failure === undefined) check(chronicle);
-  } catch (error) {
-    failure = failureOf(error);
-  }
+    check(chronicle);
+  });
   const commands = history.performed.filter(({ operation: { act } }) => act.is !== "read").length;
   return {
     seed: plan.seed,
@@ -69,9 +55,14 @@ export async function runPlan(
   };
 }
 
-function failureOf(error: unknown): NonNullable<RunReport["failure"]> {
-  if (!(error instanceof Broken)) throw error;
-  return { invariant: error.invariant, message: error.message };
+function failureOf(examine: () => void): RunReport["failure"] {
+  try {
+    examine();
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof Broken)) throw error;
+    return { invariant: error.invariant, message: error.message };
+  }
 }
 
 /** A promise of the runtime that nobody looks after any more. */

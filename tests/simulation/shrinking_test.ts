@@ -19,10 +19,17 @@ function forgetful(ports: Ports): Ports {
 
 const failureOf = async (plan: Plan) => (await runPlan(plan, { alter: forgetful })).failure;
 
+/** Of small plans: not each has money under way. */
+async function firstThatFails(): Promise<Plan> {
+  for (let seed = 1; seed <= 20; seed++) {
+    const plan = planOf(seed, { ...usualSize, operations: 80 });
+    if ((await failureOf(plan))?.invariant === "I8") return plan;
+  }
+  throw new Error("None fails");
+}
+
 Deno.test("a failure is made so small that one sees what it is", async () => {
-  const plan = planOf(2, { ...usualSize, operations: 80 });
-  const failure = await failureOf(plan);
-  assert.equal(failure?.invariant, "I8");
+  const plan = await firstThatFails();
   const small = await shrunk(plan, async (candidate) => {
     return (await failureOf(candidate))?.invariant === "I8";
   });

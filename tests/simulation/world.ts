@@ -75,6 +75,7 @@ export class World {
   readonly #commits: Committed[] = [];
   readonly #rung: Rung[] = [];
   #ticks = 0;
+  #wrong: { readonly error: unknown } | undefined;
   #points = 0;
   #rings = 0;
   #healedAtMs = Infinity;
@@ -107,6 +108,11 @@ export class World {
     }));
   }
 
+  /** What was thrown when a commit was watched; the run ends with it. */
+  get wrong(): { readonly error: unknown } | undefined {
+    return this.#wrong;
+  }
+
   /** Points passed at which a node could have ended. */
   get points(): number {
     return this.#points;
@@ -128,9 +134,11 @@ export class World {
     });
     let working = clients.length;
     for (const client of clients) void client.work().then(() => working--);
-    await scheduler.run(() => working === 0, plan.healAtMs);
+    // What goes on after something was found wrong tells nothing new.
+    const isOver = () => working === 0 || this.#wrong !== undefined;
+    await scheduler.run(isOver, plan.healAtMs);
     this.#heal();
-    await scheduler.run(() => working === 0, scheduler.now + ANSWERED_MS);
+    await scheduler.run(isOver, scheduler.now + ANSWERED_MS);
     const isAtRest = await this.#comeToRest();
     this.markers.add({ counts: this.#database.occurred });
     return this.#history(isAtRest);
@@ -178,10 +186,11 @@ export class World {
   }
 
   #crashes(host: Host, call: string, nth: number, side: Side): boolean {
-    const isChosen = this.#options.crashAtPoints?.includes(++this.#points) ?? false;
+    const point = ++this.#points;
+    const isChosen = this.#options.crashAtPoints?.includes(point) ?? false;
     const downMs = isChosen ? DOWN_MS : this.faults.crash(host.place, call, nth, side);
     if (downMs === undefined) return false;
-    if (isChosen) this.crashedAt.push({ point: this.#points, call, side });
+    if (isChosen) this.crashedAt.push({ point, call, side });
     this.crash(host, downMs);
     return true;
   }
@@ -233,7 +242,7 @@ export class World {
   async #comeToRest(): Promise<boolean> {
     const { scheduler } = this;
     const until = scheduler.now + REST_MS;
-    while (scheduler.now < until) {
+    while (scheduler.now < until && this.#wrong === undefined) {
       if (this.#isAtRest()) return true;
       let isOver = false;
       scheduler.after(this.#life, "look", LOOK_MS, () => isOver = true);
@@ -266,7 +275,11 @@ export class World {
   #committed(landed: Omit<Committed, "tick">): void {
     const committed = { tick: this.tick(), ...landed };
     this.#commits.push(committed);
-    this.#options.watch?.(committed);
+    try {
+      this.#options.watch?.(committed);
+    } catch (error) {
+      this.#wrong ??= { error };
+    }
   }
 
   #observe(event: RuntimeEvent): void {

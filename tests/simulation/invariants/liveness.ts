@@ -18,17 +18,14 @@ export function everythingComesToItsEnd({ history }: Chronicle): void {
       throw new Broken("I15", `${named(operation)} was never answered`);
     }
     const tookMs = last.endedMs - Math.max(healedAtMs, attempts[0]!.invokedMs);
-    if (tookMs > ANSWER_MS) throw new Broken("I15", `${named(operation)} took ${tookMs} ms`);
+    if (tookMs > ANSWER_MS) {
+      throw new Broken("I15", `${named(operation)} took ${Math.round(tookMs)} ms`);
+    }
   }
   if (isAtRest) return;
   const { unanswered, undelivered, openJobs, leases } = history;
-  const left = [
-    `${unanswered} requests`,
-    `${undelivered} messages`,
-    `${openJobs} jobs`,
-    `${leases} leases`,
-  ].join(", ");
-  throw new Broken("I15", `${left} were left, or events unread`);
+  const left = `${undelivered} messages, ${openJobs} jobs and ${leases} leases`;
+  throw new Broken("I15", `${left} were left, ${unanswered} requests open, or events unread`);
 }
 
 /** Nothing ends in another way than the runtime says. */

@@ -9,3 +9,11 @@ import { ofDeliveries } from "./of_deliveries.ts";
 import { ofTurns } from "./of_turns.ts";
 
 export const mutants: readonly Mutant[] = [...ofTurns, ...ofCommits, ...ofDeliveries];
+
+/** As docs/mutants.md has it. */
+export function tableOf(mutants: readonly Mutant[]): string {
+  const rows = mutants.map(({ name, says, screams }) =>
+    `| ${name} | ${says} | ${screams.join(", ")} |`
+  );
+  return ["| Mutant | What it breaks | Noticed by |", "| --- | --- | --- |", ...rows].join("\n");
+}

@@ -1,6 +1,6 @@
 /** That mutants fit and are told apart; whether all are noticed is for `deno task mutants` to see. */
 import assert from "node:assert/strict";
-import { mutants } from "./catalogue.ts";
+import { mutants, tableOf } from "./catalogue.ts";
 import { mutated } from "./mutant.ts";
 import { Tree } from "./tree.ts";
 
@@ -12,6 +12,14 @@ Deno.test("every mutant fits the sources as they are, and changes them", async (
     const source = await Deno.readTextFile(new URL(mutant.file, PROJECT));
     assert.notEqual(mutated(source, mutant), source, mutant.name);
   }
+});
+
+Deno.test("the documents list every mutant there is", async () => {
+  const document = await Deno.readTextFile(new URL("docs/mutants.md", PROJECT));
+  assert(
+    document.includes(`\n${tableOf(mutants)}\n`),
+    `docs/mutants.md is to have\n${tableOf(mutants)}`,
+  );
 });
 
 Deno.test("a mutant that does not fit, or fits at two places, is refused", () => {

@@ -96,7 +96,7 @@ export const ofDeliveries: readonly Mutant[] = [
     find: `if (events.length === limit || row.transaction >= horizon) break;`,
     replace: `if (events.length === limit) break;`,
     says: "A reader of the feed steps over what a slower transaction is about to commit.",
-    screams: ["I2"],
+    screams: ["I2", "I15"],
   },
   {
     name: "effects apart from their checkpoint",
