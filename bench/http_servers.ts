@@ -1,7 +1,7 @@
 /**
  * What it costs to serve HTTP in each of the ways that were considered.
  *
- *     http_servers.ts [--rounds=5] [--requests=20000] [--connections=64] [--only=guarded]
+ *     deno task http-servers [--rounds=5] [--requests=20000] [--connections=64] [--only=guarded]
  *
  * The same service stands behind all of them: a route that only reads the body, one that does all
  * that a registration does before the actor, and the rush. They take turns within a round; a ratio

@@ -1,7 +1,7 @@
 /**
  * A thousand connections of five kinds that hold on, and a client that only wants to be served.
  *
- *     slow_connections.ts [--each=200] [--server=guarded|Deno.serve] [--requests=4000] [--rounds=3]
+ *     deno task slow-connections [--each=200] [--server=guarded|Deno.serve] [--requests=4000] [--rounds=3]
  *
  * Says when the connections of each kind were closed, and how much longer the good client's slowest
  * requests took meanwhile: it registers people, as many requests before the others come as while they

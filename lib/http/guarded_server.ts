@@ -33,8 +33,8 @@ const SWEEP_MS_MAX = 250;
 const SWEEPS_PER_BOUND = 8;
 const CLOSING_SWEEP_MS = 20;
 const CUT_NOTICED_MS = 200;
-/** Before the next attempt, where none could be accepted: there are no descriptors left. */
-const ACCEPT_PAUSE_MS = 50;
+/** Before the next attempt, where none could be accepted. */
+const ACCEPT_PAUSE_MS = 5;
 
 export class GuardedServer implements HttpServer {
   readonly addr: Deno.NetAddr;
@@ -89,13 +89,19 @@ export class GuardedServer implements HttpServer {
   }
 
   async #accept(): Promise<void> {
-    const { env } = this.#options;
     while (!this.#isClosing) {
-      const socket = await this.#listener.accept().catch(() => undefined);
+      const socket = await this.#listener.accept().catch((error) => this.#notAccepted(error));
       if (socket !== undefined) this.#admit(socket);
-      // The listener itself does not fail: whatever was the matter, a later one may do better.
-      else if (!this.#isClosing) await env.sleep(ACCEPT_PAUSE_MS);
     }
+  }
+
+  /** The listener itself does not fail: whatever was the matter, a later one may do better. */
+  async #notAccepted(error: Error & { readonly code?: string }): Promise<undefined> {
+    if (this.#isClosing) return;
+    // The process has fewer descriptors than it is to have connections: one that waits gives its own.
+    const displaced = error.code === "EMFILE" ? leastMissed(this.#connections) : undefined;
+    if (displaced !== undefined) this.#cut(displaced, "displaced");
+    await this.#options.env.sleep(ACCEPT_PAUSE_MS);
   }
 
   #admit(socket: Deno.TcpConn): void {

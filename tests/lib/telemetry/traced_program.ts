@@ -1,6 +1,8 @@
 /** A service in small: answers one traced request, tells of its turn, and ends. */
 import { Hono } from "hono";
 import { systemEnv } from "../../../lib/env.ts";
+import { connectionServer } from "../../../lib/http/connection_server.ts";
+import { GuardedServer } from "../../../lib/http/guarded_server.ts";
 import { routed } from "../../../lib/http/routed.ts";
 import type { HandledMessage } from "../../../lib/runtime/observe.ts";
 import { activeTraceparent, nameActiveSpan } from "../../../lib/telemetry/active_span.ts";
@@ -40,10 +42,24 @@ const app = new Hono()
     return c.text("ok");
   });
 
-const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, app.fetch);
+const server = new GuardedServer({ hostname: "127.0.0.1", port: 0 }, {
+  serveConnection: connectionServer()!,
+  handle: (request, peer) => app.fetch(request, peer),
+  onError: () => new Response(null, { status: 500 }),
+  bounds: {
+    connectionsMax: 10,
+    perAddressMax: 10,
+    headMs: 10_000,
+    idleMs: 10_000,
+    requestMs: 10_000,
+    closingMs: 1_000,
+  },
+  env: systemEnv,
+  observe,
+});
 const response = await fetch(`http://127.0.0.1:${server.addr.port}/events/7`);
 console.log(await response.text());
-await server.shutdown();
+await server[Symbol.asyncDispose]();
 
 // Told where no span is open, as turns end in nobody's name: only the message leads to its sender.
 const unsampled = handled(traceparent?.replace(/01$/, "00"));
