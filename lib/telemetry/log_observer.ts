@@ -93,7 +93,7 @@ export function logObserver(log: Log): Observe {
       case "breaker": {
         const { state, ...rest } = withoutType(event);
         if (state === "closed") return log("info", "breaker closed", rest);
-        return log("error", "breaker open", rest);
+        return log("warn", "breaker open", rest);
       }
       case "mode":
         return log(event.mode === "normal" ? "info" : "warn", "mode", withoutType(event));

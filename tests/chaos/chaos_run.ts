@@ -135,6 +135,7 @@ export class ChaosRun implements AsyncDisposable {
           databaseUrl: server.url,
           redisUrl: redis?.url,
           clock,
+          logFile: `${directory}/node-${n}.log`,
         }),
       ));
     }

@@ -93,7 +93,8 @@ export class Clients {
       const answered = await this.#http.send(node, request, timeoutMs);
       const isRunning = answered.body?.type === "/problems/idempotency-key-in-progress";
       if (!indefinite.has(answered.status) && !isRunning) return answered;
-      this.#history.write({ type: "info", i, node, http: answered.status });
+      const why = answered.body?.title;
+      this.#history.write({ type: "info", i, node, http: answered.status, why });
     } catch (error) {
       if (!(error instanceof Unanswered)) throw error;
       this.#history.write({ type: "info", i, node, why: error.message });

@@ -53,7 +53,7 @@ export interface Unknown extends Timed {
   readonly i: number;
   readonly node: number;
   readonly http?: number;
-  /** What went wrong, where there was no answer. */
+  /** What the answer said; what went wrong, where there was none. */
   readonly why?: string;
 }
 

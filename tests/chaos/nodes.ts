@@ -14,6 +14,8 @@ export interface NodeOptions {
   readonly redisUrl: string | undefined;
   /** Where its clock is kept, in so far as it may be set. */
   readonly clock: string | undefined;
+  /** The file that what its processes log is kept in. */
+  readonly logFile: string;
 }
 
 /** Sessions of one node beside those that it has in any case; all of them fit onto the server. */
@@ -104,8 +106,8 @@ export class NodePlace implements AsyncDisposable {
     const process = this.#process;
     if (process === undefined || process.hasEnded) return false;
     this.#process = undefined;
-    this.#note(process);
     await process.crash();
+    this.#note(process);
     return true;
   }
 
@@ -165,6 +167,8 @@ export class NodePlace implements AsyncDisposable {
   }
 
   #note({ log }: ServerProcess): void {
+    const text = log.map((entry) => `${JSON.stringify(entry)}\n`).join("");
+    Deno.writeTextFileSync(this.#options.logFile, text, { append: true });
     for (const { level, message, error } of log) {
       if (level !== "error") continue;
       const text = `${message}: ${JSON.stringify(error)}`.slice(0, 600);
