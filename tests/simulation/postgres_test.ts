@@ -343,6 +343,16 @@ Deno.test("through a black hole nobody hears anything, and what was sent comes l
   assert.equal(await bench.version("a"), 2, "it got through, and is done");
 });
 
+Deno.test("what waits for a connection that its node gives up is never sent", async () => {
+  const bench = new Bench();
+  const one = bench.node();
+  one.blackHole(9_000);
+  const fault = await bench.fault(one.store.commit([opening("a")]));
+  assert.equal(fault.outcome, "not-applied");
+  await bench.env.advance(2_000);
+  assert.equal(await bench.version("a"), 0);
+});
+
 Deno.test("a turn that its node forgets about is ended by the server", async () => {
   const bench = new Bench();
   const stopped = bench.server.connect({ name: "one", resumed: () => new Promise(() => {}) });

@@ -165,6 +165,11 @@ export class Session {
     const { pace, faults } = this.#server;
     const draws = this.#server.drawsFor(this.#client.name, "connect");
     await this.#travel(pace.connectMs, draws);
+    // Whoever gave up on the connection has sent nothing on it.
+    if (this.#hasEnded) {
+      this.#queue.length = 0;
+      return;
+    }
     if (this.#server.isDown) {
       this.#server.note("connection refused");
       const { code, message } = draws.next() < 0.5
