@@ -24,8 +24,13 @@ export function everythingComesToItsEnd({ history }: Chronicle): void {
   }
   if (isAtRest) return;
   const { unanswered, undelivered, openJobs, leases } = history;
-  const left = `${undelivered} messages, ${openJobs} jobs and ${leases} leases`;
-  throw new Broken("I15", `${left} were left, ${unanswered} requests open, or events unread`);
+  const left = [
+    `${unanswered} requests`,
+    `${undelivered} messages`,
+    `${openJobs} jobs`,
+    `${leases} leases`,
+  ].join(", ");
+  throw new Broken("I15", `${left} were left, or events unread`);
 }
 
 /** Nothing ends in another way than the runtime says. */

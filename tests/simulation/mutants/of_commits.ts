@@ -50,6 +50,7 @@ export const ofCommits: readonly Mutant[] = [
     replace: `    if (gone.length < 0) return`,
     says: "Nobody looks whether another node has handled a message before.",
     screams: ["I2", "I8"],
+    seedsMax: 200,
   },
   {
     name: "timers lost",
@@ -84,6 +85,7 @@ export const ofCommits: readonly Mutant[] = [
       `      if (batch.length > 0) return batch.map(() => ({ is: "poison", cause: error }));`,
     says: "All commits of a batch are refused because of one that the store cannot take.",
     screams: ["defects"],
+    seedsMax: 200,
   },
   {
     name: "halves told crosswise",
