@@ -57,6 +57,7 @@ import { PostgresProjectionStore } from "./lib/postgres/projection_store.ts";
 import { PostgresRebuildStore } from "./lib/postgres/rebuild_store.ts";
 import { PostgresScheduleList, scheduleProjection } from "./lib/postgres/schedules.ts";
 import type { Dependency } from "./lib/resilience/dependency.ts";
+import type { InFlightLimits } from "./lib/resilience/in_flight.ts";
 import type { SheddingLimits } from "./lib/resilience/shedding.ts";
 import { EventBus } from "./lib/runtime/event_bus.ts";
 import { Housekeeping } from "./lib/runtime/housekeeping.ts";
@@ -168,7 +169,7 @@ export interface NodeOptions {
   readonly projectorLimits?: Partial<ProjectorLimits>;
   readonly webhooks?: WebhookSetting;
   readonly outsideLimits?: Partial<OutsideLimits>;
-  readonly shedding?: Partial<SheddingLimits>;
+  readonly shedding?: Partial<SheddingLimits & InFlightLimits>;
   /** What nodes share beside the database. */
   readonly kv?: Dependency;
   /** Jobs beyond the service's own. */

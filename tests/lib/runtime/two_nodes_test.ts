@@ -39,7 +39,7 @@ Deno.test("a node that could not catch up refuses nobody on what it knew before"
   await world.env.settle();
   const second = stale.add("a", 20);
   await world.env.advance(1);
-  stale.store.failNext("load", "not-applied");
+  stale.store.failLoading();
   gate.release();
   assert.equal(brief(await world.env.until(second)), "total 20 at 3");
   assert(first.error instanceof TransientFault);
