@@ -57,6 +57,7 @@ import { PostgresProjectionStore } from "./lib/postgres/projection_store.ts";
 import { PostgresRebuildStore } from "./lib/postgres/rebuild_store.ts";
 import { PostgresScheduleList, scheduleProjection } from "./lib/postgres/schedules.ts";
 import { RedisPeers } from "./lib/redis/peers.ts";
+import type { InFlightLimits } from "./lib/resilience/in_flight.ts";
 import type { SheddingLimits } from "./lib/resilience/shedding.ts";
 import { EventBus } from "./lib/runtime/event_bus.ts";
 import { Housekeeping } from "./lib/runtime/housekeeping.ts";
@@ -172,7 +173,7 @@ export interface NodeOptions {
   readonly projectorLimits?: Partial<ProjectorLimits>;
   readonly webhooks?: WebhookSetting;
   readonly outsideLimits?: Partial<OutsideLimits>;
-  readonly shedding?: Partial<SheddingLimits>;
+  readonly shedding?: Partial<SheddingLimits & InFlightLimits>;
   /** The other nodes, to be told what this one wrote, and the Redis by way of which they are. */
   readonly peers?: Peers & Pick<RedisPeers, "redis" | "health">;
   /** Jobs beyond the service's own. */

@@ -195,7 +195,9 @@ async function main(args: string[]): Promise<number> {
   const dataDir = await Deno.makeTempDir({ prefix: "troupe_overload_" });
   closing.defer(() => Deno.remove(dataDir, { recursive: true }));
   const { secret } = people;
-  const server = await startReal({ secret, dataDir, databaseUrl: database.url });
+  // All that come stand for callers of many addresses.
+  const env = { CONNECTIONS_PER_ADDRESS_MAX: "100000", CONNECTIONS_MAX: "100000" };
+  const server = await startReal({ secret, dataDir, databaseUrl: database.url, env });
   closing.defer(server.stop);
   const load = new LoadProcess();
   closing.defer(() => load.close());

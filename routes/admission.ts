@@ -5,7 +5,6 @@
  */
 import type { Hono } from "hono";
 import type { CallerEnv } from "../lib/http/caller.ts";
-import type { ServiceMode } from "../lib/resilience/mode.ts";
 import type { NodeState } from "../lib/runtime/node_state.ts";
 import { classOf } from "./classes.ts";
 
@@ -22,43 +21,42 @@ const HEADER = "Service-Mode";
  * method and the path; and say on every reply in which mode the service is.
  */
 export function admitting(app: Hono<CallerEnv>, options: AdmissionOptions): void {
-  const { mode } = options.state;
+  const { state: { mode, gauge } } = options;
   const { fetch } = app;
   app.fetch = (request, ...rest) => {
-    if (mode.mode !== "normal") {
+    if (mode.mode !== "normal" || !gauge.isCalm) {
       const refusal = refusalOf(request, options);
       if (refusal !== undefined) return refusal;
     }
+    gauge.began();
+    const ended = (response: Response) => {
+      gauge.ended();
+      response.headers.set(HEADER, mode.mode);
+      return response;
+    };
+    const failed = (error: unknown) => {
+      gauge.ended();
+      throw error;
+    };
     const response = fetch(request, ...rest);
-    return response instanceof Promise
-      ? response.then((response) => marked(response, mode))
-      : marked(response, mode);
+    return response instanceof Promise ? response.then(ended, failed) : ended(response);
   };
-}
-
-function marked(response: Response, { mode }: ServiceMode): Response {
-  response.headers.set(HEADER, mode);
-  return response;
 }
 
 function refusalOf(
   { method, url }: Request,
   { state, random }: AdmissionOptions,
 ): Response | undefined {
-  const { mode, conditions } = state.mode;
-  const { isDatabaseAway, isWritingRefused, isShedding } = conditions;
-  if (!isDatabaseAway && !isWritingRefused && !isShedding) return undefined;
+  const { isDatabaseAway, isWritingRefused } = state.mode.conditions;
   const requestClass = classOf(method, pathOf(url));
-  if (isDatabaseAway && requestClass !== "read" && requestClass !== "operator") {
-    return refused(mode, secondsOf(state.writableInMs));
-  }
-  if (isWritingRefused && requestClass === "command") {
-    return refused(mode, secondsOf(state.writableInMs));
-  }
-  if (!isShedding || state.gauge.admits(requestClass)) return undefined;
+  const isHopeless = isDatabaseAway
+    ? requestClass !== "read" && requestClass !== "operator"
+    : isWritingRefused && requestClass === "command";
+  if (isHopeless) return refused(state.mode.mode, secondsOf(state.writableInMs));
+  if (state.gauge.admits(requestClass)) return undefined;
   state.shed(requestClass);
   // Spread, so that they do not all come back together.
-  return refused(mode, String(1 + Math.floor(RETRY_SECONDS * random())));
+  return refused(state.mode.mode, String(1 + Math.floor(RETRY_SECONDS * random())));
 }
 
 const RETRY_SECONDS = 4;

@@ -37,11 +37,11 @@ export function performance(
     })
     .get("/resilience", (c) => {
       parsedQuery(c, Nothing);
-      const { load: { shedding, ...delays }, breakers, ...report } = state.report();
+      const { load: { shedding, ...load }, breakers, ...report } = state.report();
       const { level, admittedShare } = shedding;
       return answer(c, 200, {
         ...report,
-        load: { ...delays, level, refusedShare: 1 - admittedShare },
+        load: { ...load, level, refusedShare: 1 - admittedShare },
         breakers: breakers.map(breakerView),
       });
     })

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Env } from "../env.ts";
+import { InFlight, type InFlightLimits } from "./in_flight.ts";
 import { pause } from "./pause.ts";
 import {
   defaultSheddingLimits,
@@ -22,20 +23,41 @@ const INTERVAL_MS = 100;
 /** What a request asks for, from what is given up first to what is never refused. */
 export type RequestClass = "analytics" | "list" | "command" | "read" | "operator";
 
+/**
+ * How much of what may be under way each class may fill: so when room gets scarce, lists feel it
+ * before commands, and these before reads. Operators are let in whatever else is.
+ */
+const parts: Readonly<Record<RequestClass, number>> = {
+  analytics: 0.25,
+  list: 0.5,
+  command: 1,
+  read: 2,
+  operator: Infinity,
+};
+
+/** Once somebody was refused, intervals without a refusal after which nobody is said to be. */
+const CALM_AFTER = 10;
+
 export interface Load extends Delays {
   readonly shedding: Shedding;
+  /** Requests under way, and how many may be. */
+  readonly inFlight: number;
+  readonly inFlightMax: number;
+  /** Somebody is refused, or was just now. */
+  readonly isShedding: boolean;
 }
 
 export interface LoadGaugeOptions {
   readonly env: Pick<Env, "monotonic" | "sleep" | "random">;
-  readonly limits?: Partial<SheddingLimits>;
-  /** Hears of every interval; must not throw. */
-  readonly onInterval: (load: Load, before: Shedding) => void;
+  readonly limits?: Partial<SheddingLimits & InFlightLimits>;
+  /** Hears of every interval, and at once when `isShedding` changes; must not throw. */
+  readonly onInterval: (load: Load) => void;
 }
 
 export class LoadGauge implements AsyncDisposable {
   readonly #options: LoadGaugeOptions;
   readonly #limits: SheddingLimits;
+  readonly #inFlight: InFlight;
   readonly #stopped = new AbortController();
   readonly #ended: Promise<void>;
   readonly #loop = new Least();
@@ -43,11 +65,14 @@ export class LoadGauge implements AsyncDisposable {
   readonly #turn = new Least();
   #shedding = noShedding;
   #delays: Delays = { loopMs: 0, queueMs: 0, turnMs: 0 };
+  /** Intervals that are left until nobody counts as refused. */
+  #refusing = 0;
 
   /** Starts it. */
   constructor(options: LoadGaugeOptions) {
     this.#options = options;
     this.#limits = { ...defaultSheddingLimits, ...options.limits };
+    this.#inFlight = new InFlight(options.env, options.limits);
     this.#ended = this.#run();
   }
 
@@ -58,16 +83,51 @@ export class LoadGauge implements AsyncDisposable {
   }
 
   get load(): Load {
-    return { ...this.#delays, shedding: this.#shedding };
+    return {
+      ...this.#delays,
+      shedding: this.#shedding,
+      inFlight: this.#inFlight.count,
+      inFlightMax: Math.floor(this.#inFlight.limit),
+      isShedding: this.#isShedding,
+    };
+  }
+
+  get #isShedding(): boolean {
+    return this.#shedding.level > 0 || this.#refusing > 0;
+  }
+
+  /** Anybody may be let in, of whatever class. */
+  get isCalm(): boolean {
+    return !this.#isShedding && this.#inFlight.hasRoom(parts.analytics);
   }
 
   /** Whether to take on one more request of that class. */
   admits(requestClass: RequestClass): boolean {
+    if (!this.#inFlight.hasRoom(parts[requestClass])) {
+      this.#refuse();
+      return false;
+    }
     const { level, admittedShare } = this.#shedding;
     if (level === 0) return true;
     if (requestClass === "analytics" || requestClass === "list") return false;
     if (requestClass !== "command" || level < 2) return true;
     return this.#options.env.random() < admittedShare;
+  }
+
+  /** A request was let in. */
+  began(): void {
+    this.#inFlight.began();
+  }
+
+  /** And was answered. */
+  ended(): void {
+    this.#inFlight.ended();
+  }
+
+  #refuse(): void {
+    const isNew = !this.#isShedding;
+    this.#refusing = CALM_AFTER;
+    if (isNew) this.#options.onInterval(this.load);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -90,14 +150,15 @@ export class LoadGauge implements AsyncDisposable {
   }
 
   #conclude(): void {
-    const before = this.#shedding;
     this.#delays = {
       loopMs: this.#loop.take(),
       queueMs: this.#queue.take(),
       turnMs: this.#turn.take(),
     };
-    this.#shedding = nextShedding(before, this.#delays, this.#limits);
-    this.#options.onInterval(this.load, before);
+    this.#shedding = nextShedding(this.#shedding, this.#delays, this.#limits);
+    this.#inFlight.measure();
+    this.#refusing = Math.max(0, this.#refusing - 1);
+    this.#options.onInterval(this.load);
   }
 }
 

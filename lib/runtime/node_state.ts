@@ -10,7 +10,8 @@ import type { Dependency, DependencyStanding } from "../resilience/dependency.ts
 import { type Load, LoadGauge, type RequestClass } from "../resilience/load_gauge.ts";
 import { type Conditions, type Mode, namesOf, ServiceMode } from "../resilience/mode.ts";
 import type { RetryBudget, RetryBudgetStanding } from "../resilience/retry_budget.ts";
-import type { Shedding, SheddingLimits } from "../resilience/shedding.ts";
+import type { InFlightLimits } from "../resilience/in_flight.ts";
+import type { SheddingLimits } from "../resilience/shedding.ts";
 import type { Observe, RuntimeEvent } from "./observe.ts";
 import type { StoreState } from "./system.ts";
 
@@ -25,7 +26,7 @@ export interface NodeStateOptions {
   readonly kv?: Dependency | undefined;
   readonly bulkheads: readonly Bulkhead[];
   readonly budget: RetryBudget;
-  readonly shedding?: Partial<SheddingLimits> | undefined;
+  readonly shedding?: Partial<SheddingLimits & InFlightLimits> | undefined;
 }
 
 export interface NodeReport {
@@ -49,6 +50,7 @@ export class NodeState implements StoreState, AsyncDisposable {
   /** Requests refused since that was last told of. */
   readonly #shed = new Map<RequestClass, number>();
   #toldAt = 0;
+  #levelTold = 0;
 
   constructor(options: NodeStateOptions) {
     const { env, observe, database, writing, kv, bulkheads, budget, shedding = {} } = options;
@@ -58,7 +60,7 @@ export class NodeState implements StoreState, AsyncDisposable {
     this.gauge = new LoadGauge({
       env,
       limits: shedding,
-      onInterval: (load, before) => this.#afterInterval(load, before),
+      onInterval: (load) => this.#afterInterval(load),
     });
     this.#follow(database, (isDatabaseAway) => ({ isDatabaseAway }));
     this.#follow(writing, (isWritingRefused) => ({ isWritingRefused }));
@@ -143,16 +145,17 @@ export class NodeState implements StoreState, AsyncDisposable {
     });
   }
 
-  #afterInterval({ loopMs, queueMs, shedding }: Load, before: Shedding): void {
+  #afterInterval({ loopMs, queueMs, shedding, inFlight, isShedding }: Load): void {
     const { env, observe } = this.#options;
     const { level, admittedShare } = shedding;
-    const hasChanged = level !== before.level;
-    if (hasChanged) this.mode.note({ isShedding: level > 0 });
+    const hasChanged = level !== this.#levelTold;
+    if (isShedding !== this.mode.conditions.isShedding) this.mode.note({ isShedding });
     const now = env.monotonic();
     if (!hasChanged && now - this.#toldAt < TELL_MS) return;
     this.#toldAt = now;
+    this.#levelTold = level;
     const delays = { loopDelayMs: loopMs, queueDelayMs: queueMs };
-    observe({ type: "load", ...delays, level, refusedShare: 1 - admittedShare });
+    observe({ type: "load", ...delays, inFlight, level, refusedShare: 1 - admittedShare });
     for (const [requestClass, requests] of this.#shed) {
       observe({ type: "shed", requestClass, requests });
     }

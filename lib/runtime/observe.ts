@@ -285,6 +285,8 @@ export type RuntimeEvent =
     readonly loopDelayMs: number;
     /** The least that anybody waited for their turn. */
     readonly queueDelayMs: number;
+    /** Requests under way. */
+    readonly inFlight: number;
     /** 0: everybody is admitted; 1: no lists; 2: nor some of the commands. */
     readonly level: number;
     /** Of the commands. */

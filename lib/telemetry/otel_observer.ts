@@ -179,6 +179,7 @@ function measuring(meter: Meter): Observe {
       case "load":
         instruments.loopDelay.record(seconds(event.loopDelayMs));
         instruments.queueDelay.record(seconds(event.queueDelayMs));
+        instruments.inFlight.record(event.inFlight);
         instruments.sheddingLevel.record(event.level);
         return instruments.refusedShare.record(event.refusedShare);
       case "shed":
@@ -263,6 +264,7 @@ function instrumentsOf(meter: Meter) {
     breakerChanges: counter("troupe.breaker.changes", "{change}", "Breakers opened and closed"),
     loopDelay: gauge("troupe.load.loop_delay", "s", "By how much the event loop comes late"),
     queueDelay: gauge("troupe.load.queue_delay", "s", "The least that anybody waits for a turn"),
+    inFlight: gauge("troupe.load.in_flight", "{request}", "Requests under way"),
     sheddingLevel: gauge("troupe.shedding.level", "1", "0: all are admitted, 1: no lists, 2: few"),
     refusedShare: gauge("troupe.shedding.refused", "1", "Share of the commands that is refused"),
     shed: counter("troupe.shedding.requests", "{request}", "Requests refused for load, by class"),

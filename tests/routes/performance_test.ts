@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { sql } from "kysely";
 import { TransientFault } from "../../lib/fault.ts";
 import type { Dependency } from "../../lib/resilience/dependency.ts";
+import type { Gate } from "../support/faulty_store.ts";
 import { VirtualEnv } from "../support/virtual_env.ts";
 import { type Answer, Api, assertProblem, databaseOfThisFile, published } from "../support/api.ts";
 
@@ -95,6 +96,16 @@ function assertRefusedAtTheDoor({ status, headers, body }: Answer, mode: string)
   assert.equal(headers.get("service-mode"), mode);
 }
 
+function refusalOrNever(answer: Answer): Answer {
+  if (answer.status !== 503) throw new Error("It was not refused");
+  return answer;
+}
+
+/** Resolves once somebody stands before the gate. */
+async function held(gate: Gate): Promise<void> {
+  while (gate.held === 0) await new Promise((resolve) => setImmediate(resolve));
+}
+
 Deno.test("while the database is away, commands and lists are refused at the door", async () => {
   await using api = new Api(database);
   const olga = api.as("olga", "organizer");
@@ -141,6 +152,27 @@ Deno.test("a node that is about to end says so, is not ready, and serves on", as
   assert.deepEqual([status, body.mode, body.because], [503, "draining", ["draining"]]);
   assert.equal(headers.get("service-mode"), "draining");
   await published(olga);
+});
+
+Deno.test("whoever comes when too many are under way is refused, lists before commands", async () => {
+  await using api = new Api(database, { shedding: { least: 8 } });
+  const olga = api.as("olga", "organizer");
+  const event = await published(olga);
+  const patch = (n: number) => olga.patch(event, { title: `Recital ${n}` });
+  const gate = api.hold("commit");
+  const first = Array.from({ length: 4 }, (_, n) => patch(n));
+  await held(gate);
+  assertRefusedAtTheDoor(await olga.get("/events"), "shedding");
+  assert.equal((await olga.get(event)).status, 200);
+  const rest = Array.from({ length: 8 }, (_, n) => patch(n));
+  const refused = await Promise.any(rest.map((one) => one.then(refusalOrNever)));
+  assertRefusedAtTheDoor(refused, "shedding");
+  assert.equal((await api.as("root", "admin").get(RESILIENCE)).body.load.inFlight, 9);
+  gate.release();
+  const answers = await Promise.all([...first, ...rest]);
+  const statuses = answers.map(({ status }) => status).toSorted();
+  assert.deepEqual(statuses, [...Array(8).fill(200), ...Array(4).fill(503)]);
+  assert.equal((await olga.get("/events")).status, 200);
 });
 
 Deno.test("under load lists are refused first, then commands, and reads and operators never", async () => {

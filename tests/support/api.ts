@@ -18,6 +18,7 @@ import { mintToken, type TokenContent, TokenVerifier } from "../../lib/http/toke
 import type { Database, Limits } from "../../lib/postgres/database.ts";
 import { PostgresEventStore } from "../../lib/postgres/event_store.ts";
 import { migrateToLatest } from "../../lib/postgres/migrate.ts";
+import type { InFlightLimits } from "../../lib/resilience/in_flight.ts";
 import type { SheddingLimits } from "../../lib/resilience/shedding.ts";
 import type { RuntimeEvent } from "../../lib/runtime/observe.ts";
 import { ActorSystem } from "../../lib/runtime/system.ts";
@@ -44,7 +45,8 @@ export async function databaseOfThisFile(limits: Limits = {}): Promise<Database>
 }
 
 /** How busy the machine is that tests run on is not what they are about. */
-export const neverShedding: Partial<SheddingLimits> = {
+export const neverShedding: Partial<SheddingLimits & InFlightLimits> = {
+  least: Infinity,
   loopTargetMs: Infinity,
   queueTargetMs: Infinity,
   turnTargetMs: Infinity,

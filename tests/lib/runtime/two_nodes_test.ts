@@ -39,11 +39,9 @@ Deno.test("a node that could not catch up refuses nobody on what it knew before"
   await world.env.settle();
   const second = stale.add("a", 20);
   await world.env.advance(1);
-  stale.store.script = (operation) =>
-    Promise.resolve(operation === "load" ? "not-applied" : undefined);
+  stale.store.failLoading();
   gate.release();
   await world.env.until(assert.rejects(first, { outcome: "not-applied" }));
-  stale.store.script = undefined;
   assert.equal(brief(await world.env.until(second)), "total 20 at 3");
 });
 
