@@ -109,6 +109,7 @@ Deno.test("the gauge takes the least of an interval, and refuses by class", asyn
       Array.from({ length: 1_000 }, () => gauge.admits(requestClass)).filter(Boolean).length;
     return (["analytics", "list", "command", "read", "operator"] as const).map(share);
   };
+  for (let request = 0; request < 32; request++) gauge.began();
   assert.deepEqual(admitted(), [1_000, 1_000, 1_000, 1_000, 1_000]);
   const busy = async () => {
     gauge.took({ waitedMs: queueTargetMs * 9, durationMs: 5 });
@@ -120,6 +121,26 @@ Deno.test("the gauge takes the least of an interval, and refuses by class", asyn
   const [, lists, commands, reads, operators] = admitted();
   assert.deepEqual([lists, reads, operators], [0, 1_000, 1_000]);
   assert(commands! > 600 && commands! < 900, `${commands} of 1,000 commands`);
+});
+
+Deno.test("a few requests are served however late the process is: they are not why", async () => {
+  const env = new VirtualEnv();
+  await using gauge = new LoadGauge({ env, onInterval() {} });
+  for (let interval = 0; interval < 200; interval++) {
+    gauge.took({ waitedMs: queueTargetMs * 9, durationMs: 5 });
+    await env.advance(100);
+  }
+  assert.equal(gauge.load.shedding.level, 2);
+  const admitted = () => {
+    return Array.from({ length: 1_000 }, () => gauge.admits("command")).filter(Boolean).length;
+  };
+  for (let underWay = 0; underWay < 16; underWay++) {
+    assert.equal(admitted(), 1_000, `${underWay} under way`);
+    gauge.began();
+  }
+  assert(admitted() < 100);
+  gauge.ended();
+  assert.equal(admitted(), 1_000);
 });
 
 Deno.test("an event loop that comes late every time is noticed", async () => {
