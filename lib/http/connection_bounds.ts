@@ -20,7 +20,7 @@ export interface ConnectionBounds {
   readonly closingMs: number;
 }
 
-/** What a connection is at, since a moment in monotonic milliseconds. */
+/** What a connection is at, since a moment of the clock by which it is judged. */
 export interface Standing {
   readonly since: number;
   /** Requests without an answer yet; more than one in HTTP/2 only. */

@@ -28,9 +28,11 @@ export interface GuardOptions {
   readonly observe: Observe;
 }
 
-/** How often connections are looked over; a bound is kept to within that. */
+/** How often connections are looked over; a bound is kept to within two of that. */
 const SWEEP_MS_MAX = 250;
 const SWEEPS_PER_BOUND = 8;
+/** As many sweeps as may pass in the time of one before the process counts as having stood still. */
+const STRIDE = 2;
 const CLOSING_SWEEP_MS = 20;
 const CUT_NOTICED_MS = 200;
 /** Before the next attempt, where none could be accepted. */
@@ -46,6 +48,13 @@ export class GuardedServer implements HttpServer {
   readonly #accepting: Promise<void>;
   readonly #sweeping: Promise<void>;
   readonly #over = new AbortController();
+  readonly #everyMs: number;
+  /**
+   * Time as far as it counts against anybody. It stands still with the process: whoever asked while
+   * that was stopped, or too busy to look, has kept nobody waiting.
+   */
+  #clock = 0;
+  #sweptAt: number;
   /** Connections that are not over yet, those that were cut included. */
   #served = 0;
   #isClosing = false;
@@ -55,6 +64,9 @@ export class GuardedServer implements HttpServer {
     this.#options = options;
     this.#listener = Deno.listen({ hostname, port });
     this.addr = this.#listener.addr as Deno.NetAddr;
+    const { headMs, idleMs, requestMs } = options.bounds;
+    this.#everyMs = Math.min(SWEEP_MS_MAX, Math.min(headMs, idleMs, requestMs) / SWEEPS_PER_BOUND);
+    this.#sweptAt = options.env.monotonic();
     this.#accepting = this.#accept();
     this.#sweeping = this.#sweepUntilOver();
   }
@@ -116,15 +128,15 @@ export class GuardedServer implements HttpServer {
       if (displaced === undefined) return this.#turnAway(socket, "room");
       this.#cut(displaced, "displaced");
     }
-    this.#serve(socket, new Connection(hostname, network, this.#options.env.monotonic()));
+    this.#serve(socket, new Connection(hostname, network, this.#present));
   }
 
   #serve(socket: Deno.TcpConn, connection: Connection): void {
-    const { serveConnection, handle, onError, env } = this.#options;
+    const { serveConnection, handle, onError } = this.#options;
     socket.setNoDelay(true);
-    const ended = () => connection.end(env.monotonic());
+    const ended = () => connection.end(this.#present);
     connection.served = serveConnection(socket, async (request, info) => {
-      connection.begin(env.monotonic());
+      connection.begin(this.#present);
       info.completed.then(ended, ended);
       const response = await handle(request, connection);
       if (connection.isLeaving) response.headers.set("connection", "close");
@@ -167,10 +179,7 @@ export class GuardedServer implements HttpServer {
   }
 
   async #sweepUntilOver(): Promise<void> {
-    const { env, bounds: { headMs, idleMs, requestMs } } = this.#options;
-    const shortest = Math.min(headMs, idleMs, requestMs);
-    const everyMs = Math.min(SWEEP_MS_MAX, shortest / SWEEPS_PER_BOUND);
-    while (await pause(env, everyMs, this.#over.signal)) {
+    while (await pause(this.#options.env, this.#everyMs, this.#over.signal)) {
       this.#sweep();
       this.#report();
     }
@@ -178,11 +187,18 @@ export class GuardedServer implements HttpServer {
 
   #sweep(): void {
     const { env, bounds } = this.#options;
-    const now = env.monotonic();
+    const at = env.monotonic();
+    this.#clock += Math.min(at - this.#sweptAt, STRIDE * this.#everyMs);
+    this.#sweptAt = at;
     for (const connection of this.#connections) {
-      const cut = overrun(connection, now, bounds);
+      const cut = overrun(connection, this.#clock, bounds);
       if (cut !== undefined) this.#cut(connection, cut);
     }
+  }
+
+  /** By the clock, and not before: between two sweeps it is not looked at. */
+  get #present(): number {
+    return this.#clock + this.#everyMs;
   }
 
   #count(cut: Cut): void {

@@ -20,8 +20,17 @@ const bounds: ConnectionBounds = {
 const GET = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const HALF_SENT = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nhalf";
 
+/** Time that can jump, as it does for a process that was stopped. */
+class StallingEnv extends VirtualEnv {
+  stalledMs = 0;
+
+  override monotonic(): number {
+    return super.monotonic() + this.stalledMs;
+  }
+}
+
 interface Guarded extends AsyncDisposable {
-  readonly env: VirtualEnv;
+  readonly env: StallingEnv;
   readonly port: number;
   /** What was cut so far, by cause. */
   cuts(): Readonly<Record<string, number>>;
@@ -34,7 +43,7 @@ interface Guarded extends AsyncDisposable {
 function guarded(handle: Handle, changed: Partial<ConnectionBounds> = {}): Guarded {
   const serveConnection = connectionServer();
   assert(serveConnection !== undefined, "Deno lends its server for one connection");
-  const env = new VirtualEnv();
+  const env = new StallingEnv();
   const observed: RuntimeEvent[] = [];
   const server = new GuardedServer({ hostname: "127.0.0.1", port: 0 }, {
     serveConnection,
@@ -113,6 +122,20 @@ Deno.test("each bound counts from when it began to hold, not from the one before
     assert.match((await connection.some())!, /hello/);
   }
   assert.deepEqual(server.cuts(), {});
+});
+
+Deno.test("the time in which the process stood still counts against nobody", async () => {
+  await using server = guarded(greet);
+  using fresh = await RawConnection.open(server.port);
+  using resting = await RawConnection.open(server.port);
+  assert.match(await resting.ask(GET), /hello/);
+  server.env.stalledMs = 60_000;
+  await server.env.advance(1_000);
+  assert.deepEqual(server.cuts(), {});
+  assert.match(await fresh.ask(GET), /hello/);
+  assert.match(await resting.ask(GET), /hello/);
+  await server.env.advance(bounds.idleMs + 500);
+  assert.deepEqual(server.cuts(), { idle: 2 });
 });
 
 Deno.test("who sends a body byte by byte is cut, however many bytes came", async () => {
