@@ -84,6 +84,7 @@ export function startReal(
       DATABASE_URL: databaseUrl ?? "",
       TOKEN_SECRET: secret,
       LOG_LEVEL: "warn",
+      SHUTDOWN_GRACE_MS: "0",
       ...env,
     },
   });
