@@ -39,7 +39,7 @@ const parts: Readonly<Record<RequestClass, number>> = {
  * So few commands under way are served whatever the delays: they are not what the process is slow
  * by. On a machine that others keep busy, to refuse them would end the service and relieve nobody.
  */
-const FEW = 16;
+const FEW = 64;
 
 /** Once somebody was refused, intervals without a refusal after which nobody is said to be. */
 const CALM_AFTER = 10;

@@ -109,7 +109,7 @@ Deno.test("the gauge takes the least of an interval, and refuses by class", asyn
       Array.from({ length: 1_000 }, () => gauge.admits(requestClass)).filter(Boolean).length;
     return (["analytics", "list", "command", "read", "operator"] as const).map(share);
   };
-  for (let request = 0; request < 32; request++) gauge.began();
+  for (let request = 0; request < 128; request++) gauge.began();
   assert.deepEqual(admitted(), [1_000, 1_000, 1_000, 1_000, 1_000]);
   const busy = async () => {
     gauge.took({ waitedMs: queueTargetMs * 9, durationMs: 5 });
@@ -134,7 +134,7 @@ Deno.test("a few requests are served however late the process is: they are not w
   const admitted = () => {
     return Array.from({ length: 1_000 }, () => gauge.admits("command")).filter(Boolean).length;
   };
-  for (let underWay = 0; underWay < 16; underWay++) {
+  for (let underWay = 0; underWay < 64; underWay++) {
     assert.equal(admitted(), 1_000, `${underWay} under way`);
     gauge.began();
   }
