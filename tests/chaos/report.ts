@@ -37,10 +37,8 @@ export function findingsOf(outcome: ChaosOutcome): readonly Finding[] {
         return `${fault!.kind} of ${fault!.ms} ms: ${recoveryMs?.toFixed(0) ?? "never"} ms`;
       }),
     },
-    {
-      name: "every kind of fault has fired",
-      faults: forMs >= LONG_RUN_MS ? unfired : [],
-    },
+    // A short one has no time for all, and says for which.
+    ...(forMs < LONG_RUN_MS ? [] : [{ name: "every kind of fault has fired", faults: unfired }]),
     { name: "no node has died by itself, and all end in order", faults: ailments },
     {
       name: "no node has logged an error",
