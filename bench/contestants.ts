@@ -89,6 +89,7 @@ export function startReal(
       // All the load comes from one address.
       CONNECTIONS_MAX: "10000",
       CONNECTIONS_PER_ADDRESS_MAX: "10000",
+      SHUTDOWN_GRACE_MS: "0",
       ...env,
     },
   });
