@@ -16,9 +16,14 @@ export interface InFlightLimits {
   readonly waitMs: number;
   /** So many are never too many: a process that has done nothing yet does not know what it can do. */
   readonly least: number;
+  /**
+   * So few are served whatever the delays: they are not what the process is slow by. On a machine that
+   * others keep busy, to refuse them would end the service and relieve nobody.
+   */
+  readonly few: number;
 }
 
-export const defaultInFlightLimits: InFlightLimits = { waitMs: 250, least: 500 };
+export const defaultInFlightLimits: InFlightLimits = { waitMs: 250, least: 500, few: 64 };
 
 /** Over less than this, one large commit would pass for a high rate. */
 const MEASURE_MS = 500;
@@ -54,6 +59,11 @@ export class InFlight {
   /** Whether that part of the limit leaves room for one more. */
   hasRoom(part: number): boolean {
     return this.#count < this.#limit * part;
+  }
+
+  /** Whether there are so few that one more is no matter. */
+  isFew(part: number): boolean {
+    return this.#count < this.#limits.few * part;
   }
 
   began(): void {

@@ -35,12 +35,6 @@ const parts: Readonly<Record<RequestClass, number>> = {
   operator: Infinity,
 };
 
-/**
- * So few commands under way are served whatever the delays: they are not what the process is slow
- * by. On a machine that others keep busy, to refuse them would end the service and relieve nobody.
- */
-const FEW = 64;
-
 /** Once somebody was refused, intervals without a refusal after which nobody is said to be. */
 const CALM_AFTER = 10;
 
@@ -109,7 +103,7 @@ export class LoadGauge implements AsyncDisposable {
 
   /** Whether to take on one more request of that class. */
   admits(requestClass: RequestClass): boolean {
-    if (this.#inFlight.count < FEW * parts[requestClass]) return true;
+    if (this.#inFlight.isFew(parts[requestClass])) return true;
     if (!this.#inFlight.hasRoom(parts[requestClass])) {
       this.#refuse();
       return false;

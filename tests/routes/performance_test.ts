@@ -2,17 +2,26 @@
 import assert from "node:assert/strict";
 import { sql } from "kysely";
 import { TransientFault } from "../../lib/fault.ts";
+import type { Database } from "../../lib/postgres/database.ts";
+import { migrateToLatest } from "../../lib/postgres/migrate.ts";
 import type { Dependency } from "../../lib/resilience/dependency.ts";
+import { migrations } from "../../migrations/all.ts";
+import { type Answer, Api, assertProblem, published } from "../support/api.ts";
+import { openMemoryDatabase } from "../support/database.ts";
 import type { Gate } from "../support/faulty_store.ts";
 import { VirtualEnv } from "../support/virtual_env.ts";
-import { type Answer, Api, assertProblem, databaseOfThisFile, published } from "../support/api.ts";
-
-/** What is lost is probed when a test lets time pass, and not before. */
-const env = new VirtualEnv();
-const database = await databaseOfThisFile({ env });
 
 const RESILIENCE = "/performance/resilience";
 const RESET = "/performance/reset-circuit-breakers";
+
+/** A database of a test's own, as sessions are dropped; what is lost is probed when time passes. */
+async function openDegradable(env = new VirtualEnv()): Promise<Database> {
+  await using opening = new AsyncDisposableStack();
+  const database = opening.use(await openMemoryDatabase({ env }));
+  await migrateToLatest(database.maintenance, migrations);
+  opening.move();
+  return database;
+}
 
 /** Resolves once it is open, as it stays although the database is there. */
 function opened(dependency: Dependency): Promise<void> {
@@ -23,6 +32,7 @@ function opened(dependency: Dependency): Promise<void> {
 }
 
 Deno.test("administrators see every breaker, the load, and the mode", async () => {
+  await using database = await openDegradable();
   await using api = new Api(database);
   const { status, body, headers } = await api.as("root", "admin").get(RESILIENCE);
   assert.equal(status, 200);
@@ -45,6 +55,7 @@ interface DependencyView {
 }
 
 Deno.test("an operator resets a breaker, which is audited", async () => {
+  await using database = await openDegradable();
   await using api = new Api(database);
   const { server, writing } = database.breakers;
   const root = api.as("root", "admin");
@@ -77,6 +88,7 @@ Deno.test("an operator resets a breaker, which is audited", async () => {
 });
 
 Deno.test("a breaker that is not there cannot be reset, nor any by others", async () => {
+  await using database = await openDegradable();
   await using api = new Api(database);
   const root = api.as("root", "admin");
   assertProblem(await root.post(RESET, { name: "printer" }), 404, "/problems/breaker-not-found");
@@ -107,6 +119,8 @@ async function held(gate: Gate): Promise<void> {
 }
 
 Deno.test("while the database is away, commands and lists are refused at the door", async () => {
+  const env = new VirtualEnv();
+  await using database = await openDegradable(env);
   await using api = new Api(database);
   const olga = api.as("olga", "organizer");
   const event = await published(olga);
@@ -132,6 +146,7 @@ Deno.test("while the database is away, commands and lists are refused at the doo
 });
 
 Deno.test("while nothing can be written, lists are still answered", async () => {
+  await using database = await openDegradable();
   await using api = new Api(database);
   const olga = api.as("olga", "organizer");
   const event = await published(olga);
@@ -145,6 +160,7 @@ Deno.test("while nothing can be written, lists are still answered", async () => 
 });
 
 Deno.test("a node that is about to end says so, is not ready, and serves on", async () => {
+  await using database = await openDegradable();
   await using api = new Api(database);
   api.drain();
   const olga = api.as("olga", "organizer");
@@ -155,7 +171,8 @@ Deno.test("a node that is about to end says so, is not ready, and serves on", as
 });
 
 Deno.test("whoever comes when too many are under way is refused, lists before commands", async () => {
-  await using api = new Api(database, { shedding: { least: 8 } });
+  await using database = await openDegradable();
+  await using api = new Api(database, { shedding: { least: 8, few: 0 } });
   const olga = api.as("olga", "organizer");
   const event = await published(olga);
   const patch = (n: number) => olga.patch(event, { title: `Recital ${n}` });
@@ -177,7 +194,8 @@ Deno.test("whoever comes when too many are under way is refused, lists before co
 
 Deno.test("under load lists are refused first, then commands, and reads and operators never", async () => {
   // Whatever is done takes too long for it.
-  const shedding = { turnTargetMs: 1e-6, listsAfter: 1, commandsAfter: 1, calmAfter: 1 };
+  const shedding = { turnTargetMs: 1e-6, listsAfter: 1, commandsAfter: 1, calmAfter: 1, few: 0 };
+  await using database = await openDegradable();
   await using api = new Api(database, { shedding });
   const olga = api.as("olga", "organizer");
   const root = api.as("root", "admin");

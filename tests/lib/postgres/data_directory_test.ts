@@ -103,7 +103,7 @@ Deno.test("an engine that dies fails what waits for it, at once and without doub
   await inTransaction;
   for (let time = 0; time < 4; time++) {
     await assert.rejects(one(database.db, sql`1`), (fault) => {
-      assert.match(String(fault), /has ended/, "it is not waited for");
+      assert.match(String(fault), /embedded database has ended/, "it is not waited for");
       return hasOutcome("not-applied")(fault);
     });
   }
