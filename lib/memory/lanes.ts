@@ -63,12 +63,15 @@ export class Lanes {
     return taken!.message;
   }
 
-  /** Those that a claim of the lane would give. */
+  /**
+   * Those that a claim of the lane would give. What was told at once is due whatever the clock says,
+   * which may have been turned back: otherwise what is told now would overtake it.
+   */
   due(address: Address, now: number, limit: number): readonly OutboxMessage[] {
     const due: OutboxMessage[] = [];
     for (const { message, availableAt } of this.#all(address)) {
       if (due.length === limit) break;
-      if (availableAt <= now) due.push(message);
+      if (availableAt <= message.at || availableAt <= now) due.push(message);
     }
     return due;
   }

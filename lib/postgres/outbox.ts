@@ -27,11 +27,14 @@ import type { NewMessage } from "../runtime/store.ts";
 import type { Tables } from "./tables.ts";
 
 /**
+ * What was told at once is due whatever the clock says, which may have been turned back: otherwise
+ * what is told now would overtake it. Only what was told for later has a time behind its telling.
+ *
  * In a form that no index has: of one lane the messages are read in its own order. Where statistics
  * say that little is due, Postgres would rather read all that is, once for each lane: 25 s for 256
  * lanes beside a million messages that have become due since.
  */
-const isDue = sql`o.available_at + interval '0' <= now()`;
+const isDue = sql`(o.available_at <= o.at or o.available_at + interval '0' <= now())`;
 
 type Int8 = number | bigint | string;
 

@@ -50,7 +50,11 @@ const over = {
 };
 const root = { id: "root" };
 
-function messageTo(to: Address, note: string, changes: Partial<NewMessage> = {}): NewMessage {
+export function messageTo(
+  to: Address,
+  note: string,
+  changes: Partial<NewMessage> = {},
+): NewMessage {
   return {
     messageId: crypto.randomUUID(),
     to,

@@ -32,8 +32,8 @@ export interface Connected {
   cut(): void;
   /** For so long nothing gets through, and nobody is told. */
   blackHole(ms: number): void;
-  /** The node has ended. */
-  vanish(): void;
+  /** The node is done with its connections: what was sent on them goes on, and nobody hears of it. */
+  drop(): void;
 }
 
 export interface DatabaseOptions {
@@ -83,7 +83,7 @@ export class SimulatedDatabase {
       ports: client,
       cut: () => client.cut(),
       blackHole: (ms) => client.blackHole(ms),
-      vanish: () => client.vanish(),
+      drop: () => client.vanish(),
     };
   }
 

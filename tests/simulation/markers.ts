@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { TransientFault } from "../../lib/fault.ts";
 import type { RuntimeEvent } from "../../lib/runtime/observe.ts";
 import type { Performed } from "./history.ts";
 import { packetFaults } from "./plan.ts";
@@ -56,6 +57,9 @@ export const situations = [
   "offer lapsed",
   "no answer in time",
   "connection refused",
+  "breaker opened: server",
+  "breaker opened: writing",
+  "refused by a breaker",
   "lock wait",
   "lock timeout",
   "commit out of order",
@@ -79,6 +83,9 @@ export class Markers {
       case "conflict":
         return this.sometimes("conflict");
       case "commit-failed":
+        if (event.error instanceof TransientFault && event.error.isRefusal) {
+          this.sometimes("refused by a breaker");
+        }
         return this.sometimes("statement repeated");
       case "turn":
         if (event.messages.length > 1) this.sometimes("turn of several messages");

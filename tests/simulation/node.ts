@@ -13,7 +13,8 @@ import { observing } from "../../lib/runtime/middleware.ts";
 import type { Observe } from "../../lib/runtime/observe.ts";
 import type { OutboxMessage } from "../../lib/runtime/outbox.ts";
 import { OutboxRelay } from "../../lib/runtime/outbox_relay.ts";
-import { ActorSystem } from "../../lib/runtime/system.ts";
+import type { RetryBudget } from "../../lib/resilience/retry_budget.ts";
+import { ActorSystem, type StoreState } from "../../lib/runtime/system.ts";
 import * as Account from "./actors/account.ts";
 import * as Register from "./actors/register.ts";
 import { carried, type Ports, recorder } from "./database.ts";
@@ -23,6 +24,8 @@ import type { NodeLimits } from "./plan.ts";
 export interface NodeOptions {
   readonly incarnation: Incarnation;
   readonly ports: Ports;
+  readonly budget: RetryBudget;
+  readonly storeState: StoreState;
   readonly observe: Observe;
   readonly limits: NodeLimits;
   /** Tells the outside. */
@@ -46,7 +49,8 @@ const BELL_PAUSES_MS = [200, 400, 800, 1_600, 3_200, 3_200, 3_200, 3_200];
 const ATTEMPTS_MAX = 4;
 
 /** Starts all parts of a node. */
-export function openNode({ incarnation: env, ports, limits, ring, ...options }: NodeOptions): Node {
+export function openNode(options: NodeOptions): Node {
+  const { incarnation: env, ports, budget, storeState, limits, ring } = options;
   const observe: Observe = (event) => {
     if (event.type === "commit" && event.events > 0) bus.wake();
     if (event.type === "told") {
@@ -60,7 +64,15 @@ export function openNode({ incarnation: env, ports, limits, ring, ...options }: 
   const bus = new EventBus({ env, observe, store: projections });
   bus.use(observing(env, observe));
   const publish: Publish = (address, commit) => bus.publish(address, commit);
-  const system = new ActorSystem({ env, store, observe, publish, limits });
+  const system = new ActorSystem({
+    env,
+    store,
+    observe,
+    publish,
+    limits,
+    budget,
+    storeState,
+  });
   system.host(LiveEvent);
   system.host(Account);
   system.host(Register);
@@ -70,6 +82,7 @@ export function openNode({ incarnation: env, ports, limits, ring, ...options }: 
     system,
     env,
     observe,
+    budget,
     outside: [{ kind: Register.BELL, pausesMs: BELL_PAUSES_MS, deliver: ring }],
     limits: { leaseMs, pollMs: POLL_MS, attemptsMax, pauseMostMs: 2_000 },
     outsideLimits: { leaseMs: 2 * leaseMs, holdMs: leaseMs / 2, deliveryMs: 2_000, pollMs: 500 },
@@ -84,6 +97,7 @@ export function openNode({ incarnation: env, ports, limits, ring, ...options }: 
     jobs,
     env,
     observe,
+    budget,
     tuning: { leaseMs, pollMs: POLL_MS, watchMs: 500 },
   });
   for (const consumer of consumers) bus.follow(consumer, { pollMs: POLL_MS, gatherMs: 500 });

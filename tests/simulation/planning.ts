@@ -335,7 +335,7 @@ function faultsOf(dice: Dice, stage: Stage): Fault[] {
       is: "database jump",
       atMs: atMs(),
       // What was due, or leased, waits for as long as that clock goes back.
-      byMs: dice.from(-5, 600) * SECOND_MS,
+      byMs: (dice.happens(0.5) ? dice.from(-5, -1) : dice.from(1, 600)) * SECOND_MS,
     })),
     ...some(dice, 4, (): Fault => ({ is: "partition", atMs: atMs(), node: node(), ms: ms(3_000) })),
     ...some(dice, 2, (): Fault => ({ is: "restart", atMs: atMs(), ms: ms(1_500) })),

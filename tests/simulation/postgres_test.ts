@@ -1,7 +1,8 @@
 /** The simulated Postgres is as unpleasant as the real one. */
 import assert from "node:assert/strict";
 import { PoisonFault, TransientFault } from "../../lib/fault.ts";
-import { type Commit, feedStart, type Store } from "../../lib/runtime/store.ts";
+import type { Address } from "../../lib/runtime/envelope.ts";
+import { type Commit, feedStart, type NewMessage, type Store } from "../../lib/runtime/store.ts";
 import { AT, commitOf, newEvent } from "../contracts/store_contract.ts";
 import { VirtualEnv } from "../support/virtual_env.ts";
 import type { Client } from "./postgres/client.ts";
@@ -366,21 +367,27 @@ Deno.test("a turn that its node forgets about is ended by the server", async () 
   assert.equal(bench.count("idle transaction ended"), 1);
 });
 
+Deno.test("what was told at once keeps its place, though the clock of the database goes back", async () => {
+  const bench = new Bench();
+  const { store, outbox } = bench.node();
+  const to = { kind: "k", key: "lane" };
+  const tell = (key: string, note: string, delayMs = 0) =>
+    store.commit([opening(key, { at: bench.server.now(), messages: [noteTo(to, note, delayMs)] })]);
+  await bench.until(tell("a", "first"));
+  await bench.until(tell("b", "later", 60_000));
+  bench.server.moveClock(-10_000);
+  await bench.until(tell("c", "second"));
+  const claim = outbox.claim([to], { token: 1, leaseMs: 60_000, limit: 10 });
+  const [lane] = await bench.until(claim);
+  assert.deepEqual(lane!.messages.map(({ command }) => command), ["first", "second"]);
+});
+
 Deno.test("leases go by the clock of the database, which jumps", async () => {
   const bench = new Bench();
   const { store, outbox } = bench.node();
   const to = { kind: "k", key: "lane" };
-  const message = {
-    messageId: crypto.randomUUID(),
-    to,
-    schema: 1,
-    command: {},
-    correlationId: crypto.randomUUID(),
-    causationId: crypto.randomUUID(),
-    principal: { id: "ana", roles: [] },
-    delayMs: 0,
-  };
-  await bench.until(store.commit([opening("a", { at: AT - 1, messages: [message] })]));
+  const messages = [noteTo(to, "1")];
+  await bench.until(store.commit([opening("a", { at: AT - 1, messages })]));
   const claim = (token: number) => outbox.claim([to], { token, leaseMs: 60_000, limit: 1 });
   assert.equal((await bench.until(claim(1))).length, 1);
   assert.equal((await bench.until(claim(2))).length, 0);
@@ -432,3 +439,16 @@ Deno.test("the same seed leads to the same course, another to another", async ()
   assert.deepEqual(await course(1), await course(1));
   assert.notDeepEqual(await course(1), await course(2));
 });
+
+function noteTo(to: Address, command: string, delayMs = 0): NewMessage {
+  return {
+    messageId: crypto.randomUUID(),
+    to,
+    schema: 1,
+    command,
+    correlationId: crypto.randomUUID(),
+    causationId: crypto.randomUUID(),
+    principal: { id: "ana", roles: [] },
+    delayMs,
+  };
+}

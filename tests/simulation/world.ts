@@ -16,6 +16,7 @@ import { Markers } from "./markers.ts";
 import { Network } from "./network.ts";
 import { consumers, type Node, openNode } from "./node.ts";
 import type { Fault, Plan } from "./plan.ts";
+import { policiesOver } from "./policies.ts";
 import { Life, Place, Scheduler } from "./scheduler.ts";
 
 /** A node through all its lives. */
@@ -152,7 +153,7 @@ export class World {
     incarnation.isOver = true;
     host.incarnation = undefined;
     host.node = undefined;
-    host.connected?.vanish();
+    host.connected?.drop();
     this.network.reset(host.place);
     this.scheduler.after(this.#life, "node comes back", downMs, () => this.#start(host));
   }
@@ -175,9 +176,15 @@ export class World {
     const { alter = (ports: Ports) => ports } = this.#options;
     host.incarnation = incarnation;
     host.connected = this.#database.connect(incarnation);
-    const node = openNode({
+    const policies = policiesOver(
+      alter(host.connected.ports, incarnation),
+      host.connected,
       incarnation,
-      ports: alter(host.connected.ports, incarnation),
+      (name) => this.markers.sometimes(`breaker opened: ${name}`),
+    );
+    const node = openNode({
+      ...policies,
+      incarnation,
       limits,
       observe: (event) => this.#observe(event),
       ring: (message) => this.#ring(incarnation, message),
