@@ -20,7 +20,15 @@ import {
   startReal,
 } from "./contestants.ts";
 import { medianOf } from "./figures.ts";
-import { createDatabase, delay, figuresOf, LoadProcess, type Server, settle } from "./processes.ts";
+import {
+  createDatabase,
+  delay,
+  figuresOf,
+  freePort,
+  LoadProcess,
+  type Server,
+  settle,
+} from "./processes.ts";
 import { serverKinds } from "./server_kinds.ts";
 
 const adminUrlDefault = "postgres://postgres@127.0.0.1:5432/postgres";
@@ -178,11 +186,6 @@ http {
   }
 }
 `;
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 async function cpuMsOf(pids: readonly number[]): Promise<number> {

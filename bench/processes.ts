@@ -76,7 +76,8 @@ async function isReady(url: string): Promise<boolean> {
   }
 }
 
-function freePort(): number {
+/** One that the system has to spare. */
+export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
 }

@@ -4,10 +4,7 @@
  * @module
  */
 import { systemEnv } from "../../lib/env.ts";
-
-/** Below those that the system deals out: no connection takes the port while nobody listens. */
-const PORT_FIRST = 20_000;
-const PORTS = 10_000;
+import { reservedPort } from "./reserved_port.ts";
 
 const program = new URL("postgres_server", import.meta.url).pathname;
 
@@ -40,7 +37,7 @@ export class OwnPostgres implements AsyncDisposable {
   /** @throws what is missing, where a server cannot be had. */
   static async start({ settings = {}, volumeMb }: OwnPostgresOptions = {}): Promise<OwnPostgres> {
     const directory = await Deno.makeTempDir({ prefix: "troupe_postgres_" });
-    const port = freePort();
+    const port = reservedPort();
     const server = new OwnPostgres(directory, port);
     try {
       if (volumeMb !== undefined) await run("volumes", directory, String(volumeMb));
@@ -144,16 +141,4 @@ async function run(
   const { code, stdout, stderr } = await command.output();
   if (code === 0 || code === GONE) return { code, stdout: new TextDecoder().decode(stdout) };
   throw new Error(`Cannot ${args[0]} a Postgres server: ${new TextDecoder().decode(stderr)}`);
-}
-
-function freePort(): number {
-  for (;;) {
-    const port = PORT_FIRST + Math.floor(systemEnv.random() * PORTS);
-    try {
-      Deno.listen({ hostname: "127.0.0.1", port }).close();
-      return port;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    }
-  }
 }

@@ -5,10 +5,7 @@
  */
 import { createClient } from "@redis/client";
 import { TextLineStream } from "../../bench/text_lines.ts";
-
-/** Below those that the system deals out: no connection takes the port while nobody listens. */
-const PORT_FIRST = 30_500;
-const PORTS = 1_500;
+import { reservedPort } from "./reserved_port.ts";
 
 const alive = new Set<Deno.ChildProcess>();
 // A test that is cut short disposes of nothing.
@@ -28,7 +25,7 @@ export class OwnRedis implements AsyncDisposable {
 
   /** @throws where there is no `redis-server` to be had. */
   static async start(): Promise<OwnRedis> {
-    const redis = new OwnRedis(freePort());
+    const redis = new OwnRedis(reservedPort());
     await redis.restart();
     return redis;
   }
@@ -82,17 +79,4 @@ export class OwnRedis implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.crash();
   }
-}
-
-function freePort(): number {
-  for (let tries = 0; tries < 100; tries++) {
-    const port = PORT_FIRST + Math.floor(Math.random() * PORTS);
-    try {
-      Deno.listen({ hostname: "127.0.0.1", port }).close();
-      return port;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    }
-  }
-  throw new Error("No port is free");
 }
