@@ -433,7 +433,7 @@ export function guardedServer(parts: ServerParts): HttpServer {
   return listening(config, (place) =>
     new GuardedServer(place, {
       serveConnection,
-      handle: (request, peer) => http.fetch(request, peer),
+      handle: (request, peer) => http.fetch(request, { peer }),
       onError: (error) => {
         log("error", "bug", { error });
         return new Response(null, { status: 500 });
@@ -448,7 +448,7 @@ export function guardedServer(parts: ServerParts): HttpServer {
 export function unguardedServer({ config, http }: ServerParts): HttpServer {
   return listening(
     config,
-    (place) => platformServer(place, (request, peer) => http.fetch(request, peer)),
+    (place) => platformServer(place, (request, peer) => http.fetch(request, { peer })),
   );
 }
 

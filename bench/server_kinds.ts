@@ -26,7 +26,7 @@ function opened(open: (place: Place, handle: Handle) => HttpServer): OpenServer 
   return ({ config, http }: ServerParts) =>
     open(
       { hostname: config.host, port: config.port },
-      (request, peer) => http.fetch(request, peer),
+      (request, peer) => http.fetch(request, { peer }),
     );
 }
 

@@ -4,7 +4,9 @@
  * @module
  */
 import type { Hono } from "hono";
+import type { Arrival } from "../lib/http/arrival.ts";
 import type { CallerEnv } from "../lib/http/caller.ts";
+import { SERVICE_MODE } from "../lib/http/problem.ts";
 import type { NodeState } from "../lib/runtime/node_state.ts";
 import { classOf } from "./classes.ts";
 
@@ -14,8 +16,6 @@ export interface AdmissionOptions {
   readonly random: () => number;
 }
 
-const HEADER = "Service-Mode";
-
 /**
  * Has the app refuse what it cannot or had better not serve, before it looks at anything but the
  * method and the path; and say on every reply in which mode the service is.
@@ -23,23 +23,18 @@ const HEADER = "Service-Mode";
 export function admitting(app: Hono<CallerEnv>, options: AdmissionOptions): void {
   const { state: { mode, gauge } } = options;
   const { fetch } = app;
-  app.fetch = (request, ...rest) => {
+  const ended = () => gauge.ended();
+  app.fetch = (request, arrival, ...rest) => {
     if (mode.mode !== "normal" || !gauge.isCalm) {
       const refusal = refusalOf(request, options);
       if (refusal !== undefined) return refusal;
     }
     gauge.began();
-    const ended = (response: Response) => {
-      gauge.ended();
-      response.headers.set(HEADER, mode.mode);
-      return response;
-    };
-    const failed = (error: unknown) => {
-      gauge.ended();
-      throw error;
-    };
-    const response = fetch(request, ...rest);
-    return response instanceof Promise ? response.then(ended, failed) : ended(response);
+    const { peer } = (arrival ?? {}) as Arrival;
+    const response = fetch(request, { ...(peer && { peer }), service: mode }, ...rest);
+    if (response instanceof Promise) response.then(ended, ended);
+    else ended();
+    return response;
   };
 }
 
@@ -74,7 +69,7 @@ function refused(mode: string, retryAfter: string): Response {
     headers: {
       "content-type": "application/problem+json",
       "retry-after": retryAfter,
-      [HEADER]: mode,
+      [SERVICE_MODE]: mode,
     },
   });
 }

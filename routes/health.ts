@@ -4,6 +4,7 @@
  * @module
  */
 import { Hono } from "hono";
+import { answer } from "../lib/http/answer.ts";
 
 export interface Readiness {
   readonly isReady: boolean;
@@ -14,9 +15,12 @@ export interface Readiness {
 /** `/live` answers while the loop turns; `/ready` is 503 while requests had better go elsewhere. */
 export function health(readiness: () => Promise<Readiness>): Hono {
   return new Hono()
-    .get("/live", (c) => c.json({ status: "live" }))
+    .get("/live", (c) => answer(c, 200, { status: "live" }))
     .get("/ready", async (c) => {
       const { isReady, details } = await readiness();
-      return c.json({ status: isReady ? "ready" : "unavailable", ...details }, isReady ? 200 : 503);
+      return answer(c, isReady ? 200 : 503, {
+        status: isReady ? "ready" : "unavailable",
+        ...details,
+      });
     });
 }

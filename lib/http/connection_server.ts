@@ -14,7 +14,10 @@ export interface RequestInfo {
   readonly completed: Promise<void>;
 }
 
-export type HandleOnConnection = (request: Request, info: RequestInfo) => Promise<Response>;
+export type HandleOnConnection = (
+  request: Request,
+  info: RequestInfo,
+) => Response | Promise<Response>;
 
 export interface ServedConnection {
   /** Resolves, whoever closed it, once no handler is at work for it any more. */

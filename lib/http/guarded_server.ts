@@ -16,7 +16,7 @@ import {
   type Standing,
 } from "./connection_bounds.ts";
 import type { ServeConnection, ServedConnection } from "./connection_server.ts";
-import type { Peer } from "./peer.ts";
+import type { Peer } from "./arrival.ts";
 import type { Handle, HttpServer, Place } from "./server.ts";
 
 export interface GuardOptions {
@@ -135,12 +135,15 @@ export class GuardedServer implements HttpServer {
     const { serveConnection, handle, onError } = this.#options;
     socket.setNoDelay(true);
     const ended = () => connection.end(this.#present);
-    connection.served = serveConnection(socket, async (request, info) => {
-      connection.begin(this.#present);
-      info.completed.then(ended, ended);
-      const response = await handle(request, connection);
+    const lastWords = (response: Response) => {
       if (connection.isLeaving) response.headers.set("connection", "close");
       return response;
+    };
+    connection.served = serveConnection(socket, (request, info) => {
+      connection.begin(this.#present);
+      info.completed.then(ended, ended);
+      const response = handle(request, connection);
+      return response instanceof Promise ? response.then(lastWords) : lastWords(response);
     }, onError);
     this.#connections.add(connection);
     this.#fromNetwork.set(

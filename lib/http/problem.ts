@@ -9,6 +9,7 @@ import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { TransientFault } from "../fault.ts";
 import type { Cause } from "../runtime/envelope.ts";
+import { arrivalOf } from "./arrival.ts";
 
 export interface Problem {
   readonly status: ContentfulStatusCode;
@@ -57,16 +58,29 @@ export function problemResponse(
 ): Response {
   const instance = new URL(c.req.url).pathname;
   return c.json({ type, instance, ...problem }, problem.status, {
-    ...correlationHeader(c),
+    ...commonHeaders(c),
     ...headers,
     "content-type": "application/problem+json",
   });
 }
 
-/** Tells the caller the id under which all that it caused can be found. */
-export function correlationHeader(c: Context): AnswerHeaders {
+/** In which mode the service is; see `docs/degradation.md`. */
+export const SERVICE_MODE = "Service-Mode";
+
+/**
+ * Of every answer: the mode of the service, and the id under which all that the caller caused can be
+ * found.
+ *
+ * Whoever makes a response passes them in. To add to the headers of one that is made costs 4 µs, since
+ * Deno then takes it apart again.
+ */
+export function commonHeaders(c: Context): AnswerHeaders {
+  const { service } = arrivalOf(c);
   const caller: Pick<Cause, "correlationId"> | undefined = c.get("caller");
-  return caller === undefined ? {} : { "X-Correlation-Id": caller.correlationId };
+  return {
+    ...(service !== undefined && { [SERVICE_MODE]: service.mode }),
+    ...(caller !== undefined && { "X-Correlation-Id": caller.correlationId }),
+  };
 }
 
 /** The request in which a bug showed itself. */

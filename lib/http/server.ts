@@ -1,5 +1,5 @@
 /** What serves HTTP: with bounds of its own, or as the platform does. */
-import type { Peer } from "./peer.ts";
+import type { Peer } from "./arrival.ts";
 
 export type Handle = (request: Request, peer: Peer) => Response | Promise<Response>;
 

@@ -284,7 +284,7 @@ async function connected(bodyMs: number) {
   orders.onError(problemForError({ report: fail, uuid: () => "" }));
   const server = new GuardedServer({ hostname: "127.0.0.1", port: 0 }, {
     serveConnection: connectionServer()!,
-    handle: (request, peer) => orders.fetch(request, peer),
+    handle: (request, peer) => orders.fetch(request, { peer }),
     onError: fail,
     bounds: {
       connectionsMax: 10,

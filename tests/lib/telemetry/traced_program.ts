@@ -44,7 +44,7 @@ const app = new Hono()
 
 const server = new GuardedServer({ hostname: "127.0.0.1", port: 0 }, {
   serveConnection: connectionServer()!,
-  handle: (request, peer) => app.fetch(request, peer),
+  handle: (request, peer) => app.fetch(request, { peer }),
   onError: () => new Response(null, { status: 500 }),
   bounds: {
     connectionsMax: 10,

@@ -1,0 +1,22 @@
+/** What comes with a request beside its message: as Hono hands it on, `c.env`. */
+import type { Context } from "hono";
+import type { ServiceMode } from "../resilience/mode.ts";
+
+/** Who is at the other end of a connection. */
+export interface Peer {
+  /** Of the other end of the connection: a proxy, where there is one. */
+  readonly remoteAddress: string;
+  /** Closes the connection once the answer is out, however much its sender still owes. */
+  hangUp(): void;
+}
+
+export interface Arrival {
+  /** Absent where no connection is, as in a test. */
+  readonly peer?: Peer;
+  /** Of the node that it came to, once that has let it in. */
+  readonly service?: Pick<ServiceMode, "mode">;
+}
+
+export function arrivalOf(c: Context): Arrival {
+  return c.env ?? {};
+}
