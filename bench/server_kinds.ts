@@ -55,7 +55,7 @@ async function reply(
     headers: headers as Record<string, string>,
     ...(method === "POST" && { body: new Blob(chunks as Uint8Array<ArrayBuffer>[]) }),
   });
-  const peer = { remoteAddress: socket.remoteAddress ?? "", hangUp() {} };
+  const peer = { remoteAddress: socket.remoteAddress ?? "", isLeaving: false };
   const response = await handle(request, peer);
   outgoing.writeHead(response.status, Object.fromEntries(response.headers));
   outgoing.end(await response.text());
@@ -65,7 +65,7 @@ async function reply(
 function relayedServer({ hostname, port }: Place, handle: Handle): HttpServer {
   const server = Deno.serve(
     { hostname, port: 0, onListen() {} },
-    (request) => handle(request, { remoteAddress: "", hangUp() {} }),
+    (request) => handle(request, { remoteAddress: "", isLeaving: false }),
   );
   const listener = Deno.listen({ hostname, port });
   const accepting = (async () => {

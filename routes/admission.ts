@@ -23,18 +23,13 @@ export interface AdmissionOptions {
 export function admitting(app: Hono<CallerEnv>, options: AdmissionOptions): void {
   const { state: { mode, gauge } } = options;
   const { fetch } = app;
-  const ended = () => gauge.ended();
   app.fetch = (request, arrival, ...rest) => {
     if (mode.mode !== "normal" || !gauge.isCalm) {
       const refusal = refusalOf(request, options);
       if (refusal !== undefined) return refusal;
     }
-    gauge.began();
     const { peer } = (arrival ?? {}) as Arrival;
-    const response = fetch(request, { ...(peer && { peer }), service: mode }, ...rest);
-    if (response instanceof Promise) response.then(ended, ended);
-    else ended();
-    return response;
+    return fetch(request, { ...(peer && { peer }), service: mode }, ...rest);
   };
 }
 

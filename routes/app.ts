@@ -50,7 +50,7 @@ export function app(options: AppOptions): Hono<CallerEnv> {
   root.on(TRACE, "*", unrouted);
   if (options.nameSpan !== undefined) root.use(routed(options.nameSpan));
   root.route("/health", health(options.readiness));
-  root.use("/api/*", authenticated(options.authentication));
+  root.use("/api/*", authenticated({ ...options.authentication, load: options.state.gauge }));
   root.route("/api/v1", liveEvents(options));
   root.route("/api/v1/dead-letters", deadLetters(options));
   root.route("/api/v1/jobs", jobs(options));

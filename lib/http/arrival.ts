@@ -6,8 +6,11 @@ import type { ServiceMode } from "../resilience/mode.ts";
 export interface Peer {
   /** Of the other end of the connection: a proxy, where there is one. */
   readonly remoteAddress: string;
-  /** Closes the connection once the answer is out, however much its sender still owes. */
-  hangUp(): void;
+  /**
+   * The connection is closed once the answer is out, however much its sender still owes. An answer
+   * made by then says so, see `commonHeaders`.
+   */
+  isLeaving: boolean;
 }
 
 export interface Arrival {
@@ -19,4 +22,10 @@ export interface Arrival {
 
 export function arrivalOf(c: Context): Arrival {
   return c.env ?? {};
+}
+
+/** Has the answer be the last over its connection. */
+export function hangUp(c: Context): void {
+  const { peer } = arrivalOf(c);
+  if (peer !== undefined) peer.isLeaving = true;
 }

@@ -135,15 +135,10 @@ export class GuardedServer implements HttpServer {
     const { serveConnection, handle, onError } = this.#options;
     socket.setNoDelay(true);
     const ended = () => connection.end(this.#present);
-    const lastWords = (response: Response) => {
-      if (connection.isLeaving) response.headers.set("connection", "close");
-      return response;
-    };
     connection.served = serveConnection(socket, (request, info) => {
       connection.begin(this.#present);
       info.completed.then(ended, ended);
-      const response = handle(request, connection);
-      return response instanceof Promise ? response.then(lastWords) : lastWords(response);
+      return handle(request, connection);
     }, onError);
     this.#connections.add(connection);
     this.#fromNetwork.set(
@@ -241,9 +236,5 @@ class Connection implements Standing, Peer {
   end(at: number): void {
     this.since = at;
     this.inProgress--;
-  }
-
-  hangUp(): void {
-    this.isLeaving = true;
   }
 }

@@ -10,7 +10,7 @@ import type { Context } from "hono";
 import type { z } from "zod";
 import type { Env } from "../env.ts";
 import { withinDeadline } from "../resilience/deadline.ts";
-import { arrivalOf } from "./arrival.ts";
+import { hangUp } from "./arrival.ts";
 import { ProblemError, type RequestFault } from "./problem.ts";
 
 /** What a body parser leaves behind for the hash of the request, see `causeOf`. */
@@ -258,7 +258,7 @@ function unsupported(detail: string): ProblemError {
 
 /** Nothing more is read of what is too large, so its connection is of no use any more. */
 function tooLarge(c: Context, bytesMax: number): ProblemError {
-  arrivalOf(c).peer?.hangUp();
+  hangUp(c);
   return new ProblemError("/problems/body-too-large", {
     status: 413,
     title: "The body is too large",
@@ -267,7 +267,7 @@ function tooLarge(c: Context, bytesMax: number): ProblemError {
 }
 
 function tooSlow(c: Context, bodyMs: number): ProblemError {
-  arrivalOf(c).peer?.hangUp();
+  hangUp(c);
   return new ProblemError("/problems/body-too-slow", {
     status: 408,
     title: "The body took too long to arrive",

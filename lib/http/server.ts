@@ -21,6 +21,6 @@ export interface Place {
  */
 export function platformServer(place: Place, handle: Handle): HttpServer {
   return Deno.serve({ ...place, onListen() {} }, (request, { remoteAddr }) => {
-    return handle(request, { remoteAddress: remoteAddr.hostname, hangUp() {} });
+    return handle(request, { remoteAddress: remoteAddr.hostname, isLeaving: false });
   });
 }
