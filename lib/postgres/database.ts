@@ -34,7 +34,7 @@ const JOB_SESSIONS_MAX = 3;
 /** One for each list that runs at a time, or one would wait behind another that is slow. */
 const QUERY_SESSIONS_MAX = 3;
 const QUERIES_WAITING_MAX = 200;
-const QUERY_WAIT_MS = 1_000;
+const QUERY_WAIT_MS = 500;
 /** Statements in flight on one connection before others are turned away. */
 const LOAD_MAX = 10_000;
 

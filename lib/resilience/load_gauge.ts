@@ -108,11 +108,20 @@ export class LoadGauge implements AsyncDisposable {
       this.#refuse();
       return false;
     }
-    const { level, admittedShare } = this.#shedding;
+    const { level, listsShare, admittedShare } = this.#shedding;
     if (level === 0) return true;
-    if (requestClass === "analytics" || requestClass === "list") return false;
-    if (requestClass !== "command" || level < 2) return true;
-    return this.#options.env.random() < admittedShare;
+    const { random } = this.#options.env;
+    switch (requestClass) {
+      case "analytics":
+        return false;
+      case "list":
+        return random() < listsShare;
+      case "command":
+        return random() < admittedShare;
+      case "read":
+      case "operator":
+        return true;
+    }
   }
 
   /** A request was let in. */

@@ -27,12 +27,12 @@ export interface SheddingLimits {
   readonly listsAfter: number;
   /** Further ones after which some commands are as well. */
   readonly commandsAfter: number;
-  /** Intervals below target after which lists are admitted again. */
+  /** Intervals below target after which some lists are admitted again, and then ever more. */
   readonly calmAfter: number;
 }
 
 export const defaultSheddingLimits: SheddingLimits = {
-  loopTargetMs: 100,
+  loopTargetMs: 50,
   queueTargetMs: 200,
   turnTargetMs: 1_000,
   listsAfter: 3,
@@ -40,18 +40,20 @@ export const defaultSheddingLimits: SheddingLimits = {
   calmAfter: 20,
 };
 
-/** 0: everybody is admitted. 1: no lists and analytics. 2: nor some of the commands. */
+/** 0: everybody is admitted. 1: not all lists and analytics. 2: none, nor some of the commands. */
 export type Level = 0 | 1 | 2;
 
 export interface Shedding {
   readonly level: Level;
+  /** Of the lists. */
+  readonly listsShare: number;
   /** Of the commands. */
   readonly admittedShare: number;
   /** Intervals in a row above target, or, negative, below. */
   readonly streak: number;
 }
 
-export const noShedding: Shedding = { level: 0, admittedShare: 1, streak: 0 };
+export const noShedding: Shedding = { level: 0, listsShare: 1, admittedShare: 1, streak: 0 };
 
 /** A little above target the share falls gently, far above it fast. */
 const FALL = 0.95;
@@ -61,6 +63,13 @@ const STEEP_FROM = 2;
 const RISE = 1.04;
 /** However bad it is, some are tried: else nobody would notice that it is over. */
 const ADMITTED_LEAST = 0.02;
+/**
+ * A list can cost twenty times a command, and all that were refused come back: let in at once, they
+ * would be more within an interval than can be done in a second.
+ */
+const LISTS_FIRST = 0.05;
+const LISTS_RISE = 1.1;
+const LISTS_FALL = 0.5;
 
 /** What follows from one more interval. */
 export function nextShedding(before: Shedding, delays: Delays, limits: SheddingLimits): Shedding {
@@ -71,23 +80,30 @@ export function nextShedding(before: Shedding, delays: Delays, limits: SheddingL
   switch (level) {
     case 0:
       return streak < limits.listsAfter
-        ? { level, admittedShare: 1, streak }
-        : { level: 1, admittedShare: 1, streak: 0 };
-    case 1:
-      if (streak >= limits.commandsAfter) {
-        return { level: 2, admittedShare: fallen(1, pressure), streak };
+        ? { ...noShedding, streak }
+        : { level: 1, listsShare: 0, admittedShare: 1, streak: 0 };
+    case 1: {
+      if (streak >= limits.commandsAfter && before.listsShare === 0) {
+        return { level: 2, listsShare: 0, admittedShare: fallen(1, pressure), streak };
       }
-      return -streak < limits.calmAfter
-        ? { level, admittedShare: 1, streak }
+      const listsShare = nextListsShare(before.listsShare, streak, limits);
+      return listsShare < 1
+        ? { level, listsShare, admittedShare: 1, streak }
         : { ...noShedding, streak };
+    }
     case 2: {
-      if (isAbove) return { level, admittedShare: fallen(admittedShare, pressure), streak };
-      const risen = admittedShare * RISE;
-      return risen < 1
-        ? { level, admittedShare: risen, streak }
-        : { level: 1, admittedShare: 1, streak: 0 };
+      const next = isAbove ? fallen(admittedShare, pressure) : admittedShare * RISE;
+      return next < 1
+        ? { level, listsShare: 0, admittedShare: next, streak }
+        : { level: 1, listsShare: 0, admittedShare: 1, streak: 0 };
     }
   }
+}
+
+function nextListsShare(share: number, streak: number, { calmAfter }: SheddingLimits): number {
+  if (streak > 0) return share > LISTS_FIRST ? share * LISTS_FALL : 0;
+  if (-streak < calmAfter) return share;
+  return share === 0 ? LISTS_FIRST : share * LISTS_RISE;
 }
 
 /** 1 where the worst of them is at its target. */

@@ -57,8 +57,25 @@ Deno.test("after the worst all are admitted again within 20 s, lists the last", 
     levels.push(shedding.level);
   }
   assert(levels.length < 200, `it took ${levels.length} intervals`);
-  assert.equal(levels.filter((level) => level === 1).length, calmAfter);
   assert.deepEqual(levels, levels.toSorted((a, b) => b - a), "and it does not waver");
+});
+
+Deno.test("lists come back a few at a time, and as many fewer as is too much", () => {
+  const [, delays] = signals[0]!;
+  const without = after(listsAfter, delays);
+  assert.deepEqual([without.level, without.listsShare], [1, 0]);
+  assert.equal(after(calmAfter - 1, calm, without).listsShare, 0);
+  const some = after(calmAfter, calm, without);
+  assert(some.listsShare > 0 && some.listsShare < 0.1);
+  const more = after(15, calm, some);
+  assert(more.listsShare > 2 * some.listsShare && more.listsShare < 1);
+  const fewer = after(1, delays, more);
+  assert.deepEqual([fewer.level, fewer.listsShare], [1, more.listsShare / 2]);
+  assert.equal(after(calmAfter - 1, calm, fewer).listsShare, fewer.listsShare, "for a while");
+  const none = after(5, delays, more);
+  assert.equal(none.listsShare, 0);
+  assert.equal(after(10, delays, more).level, 2, "only then commands are refused");
+  assert.equal(after(200, calm, fewer).level, 0);
 });
 
 Deno.test("ten times too much is answered with about a tenth within two seconds", () => {
