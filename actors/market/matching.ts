@@ -1,0 +1,87 @@
+/**
+ * Which orders of a book a new one trades with: the best price first and, at one price, whoever came
+ * first (price-time priority, as on NASDAQ and most exchanges).
+ *
+ * @module
+ */
+import { type Book, type Fill, filled, oppositeOf, rested, type Side } from "./book.ts";
+
+export const timesInForce = ["day", "immediate-or-cancel", "fill-or-kill"] as const;
+export type TimeInForce = typeof timesInForce[number];
+
+export interface Incoming {
+  readonly id: string;
+  readonly accountId: string;
+  readonly side: Side;
+  /** The worst it trades at. A market order has one too: it keeps whoever placed it from surprises. */
+  readonly limit: number;
+  /** More than 0. */
+  readonly quantity: number;
+  readonly timeInForce: TimeInForce;
+}
+
+/** A fill of an order that rested, at its price. */
+export interface Trade extends Fill {
+  readonly accountId: string;
+  readonly price: number;
+}
+
+/** What became of what was not traded: nothing was left, it waits, or it was given up, and why. */
+export type Rest = "none" | "rests" | Unfilled;
+/** `self-trade`: the next to trade with was of the same account. */
+export type Unfilled = "nobody-to-trade-with" | "self-trade";
+
+export interface Matching {
+  readonly trades: readonly Trade[];
+  readonly remaining: number;
+  readonly rest: Rest;
+}
+
+/** What an order leads to. The book is as before; see {@linkcode matched}. */
+export function match(book: Book, order: Incoming): Matching {
+  const trades: Trade[] = [];
+  const { remaining, isOwn } = crossed(book, order, trades);
+  if (remaining === 0) return { trades, remaining, rest: "none" };
+  const rest = isOwn
+    ? "self-trade"
+    : order.timeInForce === "day"
+    ? "rests"
+    : "nobody-to-trade-with";
+  // All or nothing: what could have been traded is left to others.
+  if (order.timeInForce === "fill-or-kill") return { trades: [], remaining: order.quantity, rest };
+  return { trades, remaining, rest };
+}
+
+/** The book once an order has been matched so. */
+export function matched(book: Book, order: Incoming, { trades, remaining, rest }: Matching): Book {
+  let after = book;
+  for (const trade of trades) after = filled(after, trade);
+  if (rest !== "rests") return after;
+  const { id, accountId, side, limit: price } = order;
+  return rested(after, { id, accountId, side, price, remaining });
+}
+
+interface Crossing {
+  readonly remaining: number;
+  /** It ended at an order of its own account. */
+  readonly isOwn: boolean;
+}
+
+function crossed(book: Book, order: Incoming, trades: Trade[]): Crossing {
+  const levels = oppositeOf(book, order.side);
+  let remaining = order.quantity;
+  for (let best = levels.length - 1; best >= 0 && remaining > 0; best--) {
+    const { price, line: { places, start, end } } = levels[best]!;
+    if (order.side === "buy" ? price > order.limit : price < order.limit) break;
+    for (let at = start; at < end && remaining > 0; at++) {
+      const { id, accountId, place } = places[at]!;
+      const resting = book.orders.get(id);
+      if (resting?.place !== place) continue;
+      if (accountId === order.accountId) return { remaining, isOwn: true };
+      const quantity = Math.min(remaining, resting.remaining);
+      trades.push({ orderId: id, accountId, price, quantity });
+      remaining -= quantity;
+    }
+  }
+  return { remaining, isOwn: false };
+}
