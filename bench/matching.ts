@@ -11,8 +11,9 @@
  */
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { type Book, empty, type Side, withdrawn } from "../actors/market/book.ts";
+import { type Book, empty, withdrawn } from "../actors/market/book.ts";
 import { type Incoming, match, matched } from "../actors/market/matching.ts";
+import type { Side } from "../actors/trading.ts";
 import { mulberry32 } from "../tests/support/seeded.ts";
 import { medianOf } from "./figures.ts";
 

@@ -3,14 +3,13 @@
  * whoever came first.
  *
  * Everything here is pure and persistent: a change gives a new book and leaves the old one as it was.
- * Prices and quantities are whole numbers of the smallest unit, see `lib/decimal.ts`.
+ * Prices and quantities are whole numbers of the smallest unit, see `trading.ts`.
  *
  * @module
  */
 import { PersistentMap } from "../../lib/runtime/persistent_map.ts";
+import type { Side } from "../trading.ts";
 import { joined, type Line, lineOf, tidied } from "./line.ts";
-
-export type Side = "buy" | "sell";
 
 /** What is left of an order that waits for somebody to trade with. */
 export interface Resting {
@@ -46,12 +45,6 @@ export interface Book {
 
 export const empty: Book = { bids: [], asks: [], orders: PersistentMap.of(), nextPlace: 0 };
 
-/** Part of an order that rested has been traded. */
-export interface Fill {
-  readonly orderId: string;
-  readonly quantity: number;
-}
-
 /** Puts an order behind all others of its price. Its id must be new to the book. */
 export function rested(book: Book, order: Omit<Resting, "place">): Book {
   const resting = { ...order, place: book.nextPlace };
@@ -78,17 +71,17 @@ export function rested(book: Book, order: Omit<Resting, "place">): Book {
   };
 }
 
-/** Takes from an order what was traded. It keeps its place, or is gone with the last of it. */
-export function filled(book: Book, { orderId, quantity }: Fill): Book {
+/** Makes an order smaller. It keeps its place, or is gone with the last of it. */
+export function lessened(book: Book, orderId: string, quantity: number): Book {
   const resting = book.orders.get(orderId);
   if (resting === undefined) return book;
-  return lessened(book, resting, Math.min(quantity, resting.remaining));
+  return taken(book, resting, Math.min(quantity, resting.remaining));
 }
 
 /** Takes out an order; the same book if it does not rest in it. */
 export function withdrawn(book: Book, orderId: string): Book {
   const resting = book.orders.get(orderId);
-  return resting === undefined ? book : lessened(book, resting, resting.remaining);
+  return resting === undefined ? book : taken(book, resting, resting.remaining);
 }
 
 /** Those who would trade with an order of `side`, the best last. */
@@ -96,7 +89,7 @@ export function oppositeOf(book: Book, side: Side): readonly Level[] {
   return side === "buy" ? book.asks : book.bids;
 }
 
-function lessened(book: Book, resting: Resting, quantity: number): Book {
+function taken(book: Book, resting: Resting, quantity: number): Book {
   const { id, side } = resting;
   const remaining = resting.remaining - quantity;
   const orders = remaining === 0

@@ -4,10 +4,8 @@
  *
  * @module
  */
-import { type Book, type Fill, filled, oppositeOf, rested, type Side } from "./book.ts";
-
-export const timesInForce = ["day", "immediate-or-cancel", "fill-or-kill"] as const;
-export type TimeInForce = typeof timesInForce[number];
+import type { Rest, Side, TimeInForce } from "../trading.ts";
+import { type Book, lessened, oppositeOf, rested } from "./book.ts";
 
 export interface Incoming {
   readonly id: string;
@@ -20,20 +18,18 @@ export interface Incoming {
   readonly timeInForce: TimeInForce;
 }
 
-/** A fill of an order that rested, at its price. */
-export interface Trade extends Fill {
+/** Part of an order that rested is traded, at its price. */
+export interface Trade {
+  readonly orderId: string;
   readonly accountId: string;
   readonly price: number;
+  readonly quantity: number;
 }
-
-/** What became of what was not traded: nothing was left, it waits, or it was given up, and why. */
-export type Rest = "none" | "rests" | Unfilled;
-/** `self-trade`: the next to trade with was of the same account. */
-export type Unfilled = "nobody-to-trade-with" | "self-trade";
 
 export interface Matching {
   readonly trades: readonly Trade[];
   readonly remaining: number;
+  /** `self-trade`: the next to trade with was of the same account. */
   readonly rest: Rest;
 }
 
@@ -55,7 +51,9 @@ export function match(book: Book, order: Incoming): Matching {
 /** The book once an order has been matched so. */
 export function matched(book: Book, order: Incoming, { trades, remaining, rest }: Matching): Book {
   let after = book;
-  for (const trade of trades) after = filled(after, trade);
+  for (const trade of trades) {
+    after = lessened(after, trade.orderId, trade.quantity);
+  }
   if (rest !== "rests") return after;
   const { id, accountId, side, limit: price } = order;
   return rested(after, { id, accountId, side, price, remaining });

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type Book, empty, type Level, type Side, withdrawn } from "../../actors/market/book.ts";
-import { type Incoming, match, matched, timesInForce } from "../../actors/market/matching.ts";
+import { type Book, empty, type Level, withdrawn } from "../../actors/market/book.ts";
+import { type Incoming, match, matched } from "../../actors/market/matching.ts";
+import { type Side, timesInForce } from "../../actors/trading.ts";
 import { NaiveBook } from "../support/naive_book.ts";
 
 const STREAMS = 10_000;

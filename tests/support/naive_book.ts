@@ -83,6 +83,10 @@ export class NaiveBook {
     this.#orders = this.#orders.filter((order) => order.id !== id);
   }
 
+  lessen(id: string, by: number): void {
+    for (const order of this.#orders) if (order.id === id) order.remaining -= by;
+  }
+
   /** What rests on one side, from the best price to the worst and from first to last. */
   standing(side: "buy" | "sell"): readonly (readonly [string, number, number])[] {
     return this.#orders

@@ -1,0 +1,93 @@
+/**
+ * The words that the aggregates of trading share: amounts, and what they tell one another.
+ *
+ * No aggregate knows another. Each tells a kind of actor something of this file, and takes what this
+ * file lets it be told.
+ *
+ * @module
+ */
+import { z } from "zod";
+
+/** Prices and quantities are whole numbers of such units: a price of 12.34 is 123,400. */
+export const PRICE_DECIMALS = 4;
+export const QUANTITY_DECIMALS = 4;
+/** A million of the currency, and of shares. */
+export const PRICE_MAX = 1_000_000 * 10 ** PRICE_DECIMALS;
+export const QUANTITY_MAX = 1_000_000 * 10 ** QUANTITY_DECIMALS;
+/** So the cost of an order is a whole number of units of cash, and nothing is rounded. */
+export const CASH_DECIMALS = PRICE_DECIMALS + QUANTITY_DECIMALS;
+
+/** What that many cost, in units of cash: more than a `number` can hold exactly. */
+export function costOf(price: number, quantity: number): bigint {
+  return BigInt(price) * BigInt(quantity);
+}
+
+export const Price = z.int().positive().max(PRICE_MAX);
+export const Quantity = z.int().positive().max(QUANTITY_MAX);
+
+export const sides = ["buy", "sell"] as const;
+export type Side = typeof sides[number];
+export const timesInForce = ["day", "immediate-or-cancel", "fill-or-kill"] as const;
+export type TimeInForce = typeof timesInForce[number];
+
+/** Why what was left of an order was given up by its market. */
+export const unfilledReasons = ["nobody-to-trade-with", "self-trade"] as const;
+/** What became of what was not traded: nothing was left, it waits, or it was given up, and why. */
+export const rests = ["none", "rests", ...unfilledReasons] as const;
+export type Rest = typeof rests[number];
+
+/** Why a market does not take an order. */
+export const turnedAwayReasons = ["market-paused", "unknown-symbol", "book-full"] as const;
+export type TurnedAway = typeof turnedAwayReasons[number];
+
+/** One part of an order has been traded; of the two orders in a trade, each is told its own. */
+const Execution = z.object({ tradeId: z.string(), price: Price, quantity: Quantity });
+export type Execution = Readonly<z.infer<typeof Execution>>;
+
+const submission = {
+  orderId: z.string(),
+  accountId: z.string(),
+  side: z.enum(sides),
+  /** The worst price to trade at; a market order has one too. */
+  limit: Price,
+  quantity: Quantity,
+  timeInForce: z.enum(timesInForce),
+};
+
+/** What a market is told; its key is its symbol. */
+export const toMarket = {
+  kind: "market",
+  Command: z.discriminatedUnion("type", [
+    z.object({ type: z.literal("Submit"), ...submission }),
+    /** Answered only if the order rests: one that does not has come to its end by then. */
+    z.object({ type: z.literal("Withdraw"), orderId: z.string() }),
+    /**
+     * The order is to be for that much more, or less, and at that limit. It keeps its place if it only
+     * becomes smaller, and joins the end of the line otherwise.
+     */
+    z.object({ type: z.literal("Replace"), orderId: z.string(), limit: Price, more: z.int() }),
+  ]),
+};
+export type ToMarket = Readonly<z.infer<typeof toMarket.Command>>;
+
+const answer = {
+  executions: z.array(Execution).readonly(),
+  /** Of what is left. */
+  rest: z.enum(rests),
+};
+
+/** What an order is told by its market. */
+export const toOrder = {
+  kind: "order",
+  Command: z.discriminatedUnion("type", [
+    z.object({ type: z.literal("Submitted"), ...answer }),
+    z.object({ type: z.literal("TurnedAway"), reason: z.enum(turnedAwayReasons) }),
+    /** While it rested. */
+    z.object({ type: z.literal("Executed"), execution: Execution }),
+    z.object({ type: z.literal("Withdrawn"), remaining: Quantity }),
+    z.object({ type: z.literal("Replaced"), limit: Price, remaining: z.int(), ...answer }),
+    /** It does not rest any more, or has traded so much that nothing would be left. */
+    z.object({ type: z.literal("NotReplaced") }),
+  ]),
+};
+export type ToOrder = Readonly<z.infer<typeof toOrder.Command>>;
