@@ -22,6 +22,9 @@ export function costOf(price: number, quantity: number): bigint {
   return BigInt(price) * BigInt(quantity);
 }
 
+/** Whole units of cash, as text: JSON has no number that is large enough. */
+export const Cash = z.string().regex(/^(0|[1-9]\d{0,29})$/);
+
 export const Price = z.int().positive().max(PRICE_MAX);
 export const Quantity = z.int().positive().max(QUANTITY_MAX);
 
@@ -39,6 +42,13 @@ export type Rest = typeof rests[number];
 /** Why a market does not take an order. */
 export const turnedAwayReasons = ["market-paused", "unknown-symbol", "book-full"] as const;
 export type TurnedAway = typeof turnedAwayReasons[number];
+
+/** Why nothing is kept for an order. */
+export const notReservedReasons = [
+  "insufficient-cash",
+  "insufficient-shares",
+  "too-many-orders",
+] as const;
 
 /** One part of an order has been traded; of the two orders in a trade, each is told its own. */
 const Execution = z.object({ tradeId: z.string(), price: Price, quantity: Quantity });
@@ -70,16 +80,45 @@ export const toMarket = {
 };
 export type ToMarket = Readonly<z.infer<typeof toMarket.Command>>;
 
+/** What an account is told; its key is the id of who holds it. */
+export const toAccount = {
+  kind: "account",
+  Command: z.discriminatedUnion("type", [
+    /** Answered: from then on so much is kept for the order, or none. */
+    z.object({ type: z.literal("Reserve"), orderId: z.string(), amount: Cash }),
+    /** Bought: what it cost is paid out of what was kept, of which so much is kept no longer. */
+    z.object({
+      type: z.literal("Pay"),
+      orderId: z.string(),
+      tradeId: z.string(),
+      cost: Cash,
+      released: Cash,
+    }),
+    /** Sold. */
+    z.object({
+      type: z.literal("Receive"),
+      orderId: z.string(),
+      tradeId: z.string(),
+      proceeds: Cash,
+    }),
+    /** The order has come to its end, and nothing is kept for it any more. */
+    z.object({ type: z.literal("Release"), orderId: z.string() }),
+  ]),
+};
+export type ToAccount = Readonly<z.infer<typeof toAccount.Command>>;
+
 const answer = {
   executions: z.array(Execution).readonly(),
   /** Of what is left. */
   rest: z.enum(rests),
 };
 
-/** What an order is told by its market. */
+/** What an order is told: by whoever pays or delivers for it, then by its market. */
 export const toOrder = {
   kind: "order",
   Command: z.discriminatedUnion("type", [
+    z.object({ type: z.literal("Reserved") }),
+    z.object({ type: z.literal("NotReserved"), reason: z.enum(notReservedReasons) }),
     z.object({ type: z.literal("Submitted"), ...answer }),
     z.object({ type: z.literal("TurnedAway"), reason: z.enum(turnedAwayReasons) }),
     /** While it rested. */

@@ -1,0 +1,173 @@
+/**
+ * An account: the cash of one person, and how much of it is kept for orders.
+ *
+ * What `decide` upholds and everyone else may assume:
+ * - what is kept for orders is there: neither a withdrawal nor another order can have it;
+ * - cash comes by deposits and sales, leaves by withdrawals and purchases, and by nothing else;
+ * - a purchase is paid out of what was kept for its order, so it cannot fail.
+ *
+ * @module
+ */
+import { z } from "zod";
+import {
+  accept,
+  type Decision,
+  type Message,
+  reject,
+  type SnapshotCodec,
+  tell,
+} from "../../lib/runtime/aggregate.ts";
+import { PersistentMap } from "../../lib/runtime/persistent_map.ts";
+import { Cash, type ToAccount, toAccount, type ToOrder, toOrder } from "../trading.ts";
+
+export const { kind, Command } = toAccount;
+
+/** For one account; each is an order that has not come to its end. */
+export const RESERVATIONS_MAX = 10_000;
+
+/** Parsed where it comes in; here its types are believed. */
+export type Command =
+  | ToAccount
+  | { readonly type: "Deposit" | "Withdraw"; readonly amount: bigint };
+
+type CommandOf<Type extends Command["type"]> = Extract<Command, { readonly type: Type }>;
+
+const order = { orderId: z.string() };
+const trade = { ...order, tradeId: z.string() };
+
+/** Checks shape, never rules: rules change, and history must stay readable. */
+export const Event = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("Deposited"), amount: Cash }),
+  z.object({ type: z.literal("Withdrawn"), amount: Cash }),
+  z.object({ type: z.literal("CashReserved"), ...order, amount: Cash }),
+  z.object({ type: z.literal("ReservationRefused"), ...order, amount: Cash }),
+  z.object({ type: z.literal("PurchasePaid"), ...trade, cost: Cash, released: Cash }),
+  z.object({ type: z.literal("SaleReceived"), ...trade, proceeds: Cash }),
+  z.object({ type: z.literal("CashReleased"), ...order, amount: Cash }),
+]);
+export type Event = z.infer<typeof Event>;
+
+export type Reason = "insufficient-cash";
+
+type Verdict = Decision<Event, Reason>;
+
+interface Reservation {
+  readonly orderId: string;
+  /** More than 0. */
+  readonly amount: bigint;
+}
+
+/** In units of cash. */
+export interface State {
+  /** What is kept for orders included. */
+  readonly cash: bigint;
+  readonly reserved: bigint;
+  /** By order. */
+  readonly reservations: PersistentMap<string, Reservation>;
+}
+
+export const initial: State = { cash: 0n, reserved: 0n, reservations: PersistentMap.of() };
+
+/** What can be withdrawn, or kept for another order. */
+export function availableOf({ cash, reserved }: State): bigint {
+  return cash - reserved;
+}
+
+export function decide(state: State, command: Command): Verdict {
+  switch (command.type) {
+    case "Deposit":
+      return accept({ type: "Deposited", amount: String(command.amount) });
+    case "Withdraw":
+      return command.amount <= availableOf(state)
+        ? accept({ type: "Withdrawn", amount: String(command.amount) })
+        : reject("insufficient-cash");
+    case "Reserve":
+      return reserve(state, command);
+    case "Pay": {
+      const { type: _, ...payment } = command;
+      return accept({ ...payment, type: "PurchasePaid" });
+    }
+    case "Receive": {
+      const { type: _, ...sale } = command;
+      return accept({ ...sale, type: "SaleReceived" });
+    }
+    case "Release":
+      return release(state, command);
+  }
+}
+
+/** For an order that has something already, what it needs more or less. */
+function reserve(state: State, { orderId, amount }: CommandOf<"Reserve">): Verdict {
+  const kept = keptFor(state, orderId);
+  const refused = (reason: "insufficient-cash" | "too-many-orders") =>
+    told({ type: "ReservationRefused", orderId, amount }, { type: "NotReserved", reason });
+  if (BigInt(amount) - kept > availableOf(state)) return refused("insufficient-cash");
+  const isNew = kept === 0n;
+  if (isNew && state.reservations.size >= RESERVATIONS_MAX) return refused("too-many-orders");
+  return told({ type: "CashReserved", orderId, amount }, { type: "Reserved" });
+}
+
+function release(state: State, { orderId }: CommandOf<"Release">): Verdict {
+  const kept = keptFor(state, orderId);
+  return kept === 0n ? accept() : accept({ type: "CashReleased", orderId, amount: String(kept) });
+}
+
+function told(event: Event & { readonly orderId: string }, command: ToOrder): Verdict {
+  const message: Message = tell(toOrder, event.orderId, command);
+  return { accepted: true, events: [event], messages: [message] };
+}
+
+export function evolve(state: State, event: Event): State {
+  switch (event.type) {
+    case "Deposited":
+      return { ...state, cash: state.cash + BigInt(event.amount) };
+    case "Withdrawn":
+      return { ...state, cash: state.cash - BigInt(event.amount) };
+    case "CashReserved":
+      return keeping(state, event.orderId, BigInt(event.amount));
+    case "ReservationRefused":
+      return state;
+    case "PurchasePaid": {
+      const kept = keptFor(state, event.orderId) - BigInt(event.released);
+      return keeping({ ...state, cash: state.cash - BigInt(event.cost) }, event.orderId, kept);
+    }
+    case "SaleReceived":
+      return { ...state, cash: state.cash + BigInt(event.proceeds) };
+    case "CashReleased":
+      return keeping(state, event.orderId, 0n);
+  }
+}
+
+/** So much is kept for that order, and no more. */
+function keeping(state: State, orderId: string, amount: bigint): State {
+  const { reservations } = state;
+  const kept = amount > 0n ? amount : 0n;
+  return {
+    ...state,
+    reserved: state.reserved - keptFor(state, orderId) + kept,
+    reservations: kept > 0n
+      ? reservations.set(orderId, { orderId, amount: kept })
+      : reservations.delete(orderId),
+  };
+}
+
+function keptFor({ reservations }: State, orderId: string): bigint {
+  return reservations.get(orderId)?.amount ?? 0n;
+}
+
+const Encoded = z.tuple([z.string().regex(/^-?\d+$/), z.array(z.tuple([z.string(), Cash]))]);
+
+export const snapshot: SnapshotCodec<State> = {
+  schema: 1,
+  encode: ({ cash, reservations }) => [
+    String(cash),
+    reservations.values().map(({ orderId, amount }) => [orderId, String(amount)]),
+  ],
+  decode: (encoded) => {
+    const [cash, reservations] = Encoded.parse(encoded);
+    return reservations.reduce(
+      (state, [orderId, amount]) => keeping(state, orderId, BigInt(amount)),
+      { ...initial, cash: BigInt(cash) },
+    );
+  },
+};
