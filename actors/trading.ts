@@ -107,6 +107,34 @@ export const toAccount = {
 };
 export type ToAccount = Readonly<z.infer<typeof toAccount.Command>>;
 
+const traded = {
+  orderId: z.string(),
+  tradeId: z.string(),
+  symbol: z.string(),
+  price: Price,
+  quantity: Quantity,
+};
+
+/** What a portfolio is told; its key is the id of who holds it. */
+export const toPortfolio = {
+  kind: "portfolio",
+  Command: z.discriminatedUnion("type", [
+    /** Answered: from then on so many shares are kept for the order, or none. */
+    z.object({
+      type: z.literal("Reserve"),
+      orderId: z.string(),
+      symbol: z.string(),
+      quantity: Quantity,
+    }),
+    /** Bought. */
+    z.object({ type: z.literal("Take"), ...traded }),
+    /** Sold, out of what was kept. */
+    z.object({ type: z.literal("Deliver"), ...traded }),
+    z.object({ type: z.literal("Release"), orderId: z.string() }),
+  ]),
+};
+export type ToPortfolio = Readonly<z.infer<typeof toPortfolio.Command>>;
+
 const answer = {
   executions: z.array(Execution).readonly(),
   /** Of what is left. */

@@ -7,9 +7,9 @@
  *
  * @module
  */
+import { joined, type Line, lineOf, tidied } from "../../lib/runtime/persistent_line.ts";
 import { PersistentMap } from "../../lib/runtime/persistent_map.ts";
 import type { Side } from "../trading.ts";
-import { joined, type Line, lineOf, tidied } from "./line.ts";
 
 /** What is left of an order that waits for somebody to trade with. */
 export interface Resting {

@@ -1,5 +1,5 @@
 /**
- * Who stands at one price, in order of arrival.
+ * A line: who joins stands last, and whoever stands in it may leave.
  *
  * It is persistent: joining and leaving give a new line, and the old one stays as it was. All versions
  * share one array, of which each sees the part from `start` to `end`. Joining the newest version writes
@@ -9,6 +9,7 @@
  */
 
 export interface Line<Place> {
+  /** For those in this file alone to write to. */
   readonly places: Place[];
   readonly start: number;
   readonly end: number;
@@ -27,6 +28,18 @@ export function joined<Place>({ places, start, end }: Line<Place>, place: Place)
     return { places, start, end: end + 1 };
   }
   return { places: [...places.slice(start, end), place], start: 0, end: end - start + 1 };
+}
+
+/** Without the first `count`. */
+export function withoutFirst<Place>(
+  { places, start, end }: Line<Place>,
+  count: number,
+): Line<Place> {
+  const first = start + count;
+  const standing = end - first;
+  return end > LEFT_MAX + 2 * standing
+    ? { places: places.slice(first, end), start: 0, end: standing }
+    : { places, start: first, end };
 }
 
 /** Without those in front who have left, and now and then without all; `standing` are still there. */

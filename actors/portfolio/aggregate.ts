@@ -1,0 +1,127 @@
+/**
+ * A portfolio: the shares of one person, what was paid for them, and how many are kept for orders.
+ *
+ * What `decide` upholds and everyone else may assume:
+ * - nobody has fewer than no shares of anything, and what is kept for orders is there;
+ * - shares come by deposits and purchases, leave by withdrawals and sales, and by nothing else;
+ * - what is sold was bought first of all that is left, and earns what it brought less what it cost.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { accept, type Decision, reject, tell } from "../../lib/runtime/aggregate.ts";
+import { costOf, type ToOrder, toOrder, type ToPortfolio, toPortfolio } from "../trading.ts";
+import { soldOff } from "./lots.ts";
+import { initial, keptFor, ordersOf, type Position, positionOf, type State } from "./state.ts";
+
+export { evolve } from "./evolve.ts";
+export { snapshot } from "./snapshot.ts";
+export { initial, type State };
+export const { kind, Command } = toPortfolio;
+
+/** For one portfolio; each is an order that has not come to its end. */
+export const RESERVATIONS_MAX = 10_000;
+
+interface Shares {
+  readonly symbol: string;
+  readonly quantity: number;
+}
+
+/** Parsed where it comes in; here its types are believed. */
+export type Command =
+  | ToPortfolio
+  /** From elsewhere, where that was paid for each of them. */
+  | { readonly type: "Deposit"; readonly price: number } & Shares
+  | { readonly type: "Withdraw" } & Shares;
+
+type CommandOf<Type extends Command["type"]> = Extract<Command, { readonly type: Type }>;
+
+const order = { orderId: z.string(), symbol: z.string(), quantity: z.int() };
+const trade = { ...order, tradeId: z.string(), price: z.int() };
+/** Units of cash; below 0 is a loss. */
+const Earnings = z.string().regex(/^-?\d+$/);
+
+/** Checks shape, never rules: rules change, and history must stay readable. */
+export const Event = z.discriminatedUnion("type", [
+  z.object({
+    type: z.literal("SharesDeposited"),
+    symbol: z.string(),
+    quantity: z.int(),
+    price: z.int(),
+  }),
+  z.object({ type: z.literal("SharesWithdrawn"), symbol: z.string(), quantity: z.int() }),
+  z.object({ type: z.literal("SharesReserved"), ...order }),
+  z.object({ type: z.literal("ReservationRefused"), ...order }),
+  z.object({ type: z.literal("SharesBought"), ...trade }),
+  z.object({ type: z.literal("SharesSold"), ...trade, earned: Earnings }),
+  /** The last share is sold; with all that was earned since the first was bought. */
+  z.object({ type: z.literal("PositionClosed"), symbol: z.string(), earned: Earnings }),
+  z.object({ type: z.literal("SharesReleased"), ...order }),
+]);
+export type Event = z.infer<typeof Event>;
+
+export type Reason = "insufficient-shares";
+
+type Verdict = Decision<Event, Reason>;
+
+export function decide(state: State, command: Command): Verdict {
+  switch (command.type) {
+    case "Deposit": {
+      const { type: _, ...shares } = command;
+      return accept({ ...shares, type: "SharesDeposited" });
+    }
+    case "Withdraw": {
+      const { type: _, ...shares } = command;
+      return shares.quantity <= availableOf(positionOf(state, shares.symbol))
+        ? accept({ ...shares, type: "SharesWithdrawn" })
+        : reject("insufficient-shares");
+    }
+    case "Reserve":
+      return reserve(state, command);
+    case "Take": {
+      const { type: _, ...purchase } = command;
+      return accept({ ...purchase, type: "SharesBought" });
+    }
+    case "Deliver":
+      return deliver(state, command);
+    case "Release":
+      return release(state, command);
+  }
+}
+
+/** What can be withdrawn, or kept for another order. */
+export function availableOf({ quantity, reserved }: Position): number {
+  return quantity - reserved;
+}
+
+/** For an order that has something already, what it needs more or less. */
+function reserve(state: State, command: CommandOf<"Reserve">): Verdict {
+  const { orderId, symbol, quantity } = command;
+  const kept = keptFor(state, orderId);
+  const refused = (reason: "insufficient-shares" | "too-many-orders") =>
+    told({ ...command, type: "ReservationRefused" }, { type: "NotReserved", reason });
+  if (quantity - kept > availableOf(positionOf(state, symbol))) {
+    return refused("insufficient-shares");
+  }
+  if (kept === 0 && ordersOf(state) >= RESERVATIONS_MAX) return refused("too-many-orders");
+  return told({ ...command, type: "SharesReserved" }, { type: "Reserved" });
+}
+
+function deliver(state: State, { type: _, ...sale }: CommandOf<"Deliver">): Verdict {
+  const { symbol, price, quantity } = sale;
+  const position = positionOf(state, symbol);
+  const earned = costOf(price, quantity) - soldOff(position.lots, quantity).cost;
+  const sold: Event = { ...sale, type: "SharesSold", earned: String(earned) };
+  if (position.quantity > quantity) return accept(sold);
+  const inAll = String(position.earned + earned);
+  return accept<Event>(sold, { type: "PositionClosed", symbol, earned: inAll });
+}
+
+function release(state: State, { orderId }: CommandOf<"Release">): Verdict {
+  const reservation = state.reservations.get(orderId);
+  return reservation === undefined ? accept() : accept({ ...reservation, type: "SharesReleased" });
+}
+
+function told(event: Event & { readonly orderId: string }, command: ToOrder): Verdict {
+  return { accepted: true, events: [event], messages: [tell(toOrder, event.orderId, command)] };
+}

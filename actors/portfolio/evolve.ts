@@ -1,0 +1,71 @@
+/** Where each event leads: a fold that cannot fail. */
+import type { Event } from "./aggregate.ts";
+import { bought, type Lot, soldOff } from "./lots.ts";
+import { keptFor, type Position, positionOf, type Reservation, type State } from "./state.ts";
+
+export function evolve(state: State, event: Event): State {
+  switch (event.type) {
+    case "SharesDeposited":
+    case "SharesBought":
+      return withLot(state, event.symbol, event);
+    case "SharesWithdrawn":
+      return without(state, event);
+    case "SharesSold": {
+      const { orderId, symbol } = event;
+      const quantity = keptFor(state, orderId) - event.quantity;
+      return without(keeping(state, { orderId, symbol, quantity }), event, BigInt(event.earned));
+    }
+    case "SharesReserved":
+      return keeping(state, event);
+    case "SharesReleased":
+      return keeping(state, { ...event, quantity: 0 });
+    case "ReservationRefused":
+    case "PositionClosed":
+      return state;
+  }
+}
+
+function withLot(state: State, symbol: string, { quantity, price }: Lot): State {
+  const position = positionOf(state, symbol);
+  return withPosition(state, {
+    ...position,
+    quantity: position.quantity + quantity,
+    lots: bought(position.lots, { quantity, price }),
+  });
+}
+
+function without(
+  state: State,
+  { symbol, quantity }: Omit<Reservation, "orderId">,
+  earned = 0n,
+): State {
+  const position = positionOf(state, symbol);
+  return withPosition(state, {
+    ...position,
+    quantity: position.quantity - quantity,
+    lots: soldOff(position.lots, quantity).lots,
+    earned: position.earned + earned,
+  });
+}
+
+/** So many shares are kept for that order, and no more. */
+export function keeping(state: State, { orderId, symbol, quantity }: Reservation): State {
+  const { reservations } = state;
+  const kept = Math.max(0, quantity);
+  const position = positionOf(state, symbol);
+  const reserved = position.reserved - keptFor(state, orderId) + kept;
+  return {
+    ...withPosition(state, { ...position, reserved }),
+    reservations: kept > 0
+      ? reservations.set(orderId, { orderId, symbol, quantity: kept })
+      : reservations.delete(orderId),
+  };
+}
+
+function withPosition({ positions, reservations }: State, position: Position): State {
+  const { symbol, quantity } = position;
+  return {
+    positions: quantity === 0 ? positions.delete(symbol) : positions.set(symbol, position),
+    reservations,
+  };
+}
