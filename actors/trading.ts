@@ -84,7 +84,7 @@ export type ToMarket = Readonly<z.infer<typeof toMarket.Command>>;
 export const toAccount = {
   kind: "account",
   Command: z.discriminatedUnion("type", [
-    /** Answered: from then on so much is kept for the order, or none. */
+    /** Answered: from then on so much more is kept for the order, or no more than before. */
     z.object({ type: z.literal("Reserve"), orderId: z.string(), amount: Cash }),
     /** Bought: what it cost is paid out of what was kept, of which so much is kept no longer. */
     z.object({
@@ -101,8 +101,8 @@ export const toAccount = {
       tradeId: z.string(),
       proceeds: Cash,
     }),
-    /** The order has come to its end, and nothing is kept for it any more. */
-    z.object({ type: z.literal("Release"), orderId: z.string() }),
+    /** So much is kept for the order no longer. */
+    z.object({ type: z.literal("Release"), orderId: z.string(), amount: Cash }),
   ]),
 };
 export type ToAccount = Readonly<z.infer<typeof toAccount.Command>>;
@@ -119,7 +119,7 @@ const traded = {
 export const toPortfolio = {
   kind: "portfolio",
   Command: z.discriminatedUnion("type", [
-    /** Answered: from then on so many shares are kept for the order, or none. */
+    /** Answered: from then on so many more shares are kept for the order, or no more than before. */
     z.object({
       type: z.literal("Reserve"),
       orderId: z.string(),
@@ -130,7 +130,8 @@ export const toPortfolio = {
     z.object({ type: z.literal("Take"), ...traded }),
     /** Sold, out of what was kept. */
     z.object({ type: z.literal("Deliver"), ...traded }),
-    z.object({ type: z.literal("Release"), orderId: z.string() }),
+    /** So many are kept for the order no longer. */
+    z.object({ type: z.literal("Release"), orderId: z.string(), quantity: Quantity }),
   ]),
 };
 export type ToPortfolio = Readonly<z.infer<typeof toPortfolio.Command>>;

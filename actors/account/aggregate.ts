@@ -96,20 +96,21 @@ export function decide(state: State, command: Command): Verdict {
   }
 }
 
-/** For an order that has something already, what it needs more or less. */
 function reserve(state: State, { orderId, amount }: CommandOf<"Reserve">): Verdict {
-  const kept = keptFor(state, orderId);
   const refused = (reason: "insufficient-cash" | "too-many-orders") =>
     told({ type: "ReservationRefused", orderId, amount }, { type: "NotReserved", reason });
-  if (BigInt(amount) - kept > availableOf(state)) return refused("insufficient-cash");
-  const isNew = kept === 0n;
+  if (BigInt(amount) > availableOf(state)) return refused("insufficient-cash");
+  const isNew = !state.reservations.has(orderId);
   if (isNew && state.reservations.size >= RESERVATIONS_MAX) return refused("too-many-orders");
   return told({ type: "CashReserved", orderId, amount }, { type: "Reserved" });
 }
 
-function release(state: State, { orderId }: CommandOf<"Release">): Verdict {
+/** Nothing that is not kept. */
+function release(state: State, { orderId, amount }: CommandOf<"Release">): Verdict {
   const kept = keptFor(state, orderId);
-  return kept === 0n ? accept() : accept({ type: "CashReleased", orderId, amount: String(kept) });
+  const released = kept < BigInt(amount) ? kept : BigInt(amount);
+  if (released === 0n) return accept();
+  return accept({ type: "CashReleased", orderId, amount: String(released) });
 }
 
 function told(event: Event & { readonly orderId: string }, command: ToOrder): Verdict {
@@ -124,27 +125,28 @@ export function evolve(state: State, event: Event): State {
     case "Withdrawn":
       return { ...state, cash: state.cash - BigInt(event.amount) };
     case "CashReserved":
-      return keeping(state, event.orderId, BigInt(event.amount));
+      return keepingMore(state, event.orderId, BigInt(event.amount));
     case "ReservationRefused":
       return state;
     case "PurchasePaid": {
-      const kept = keptFor(state, event.orderId) - BigInt(event.released);
-      return keeping({ ...state, cash: state.cash - BigInt(event.cost) }, event.orderId, kept);
+      const paid = { ...state, cash: state.cash - BigInt(event.cost) };
+      return keepingMore(paid, event.orderId, -BigInt(event.released));
     }
     case "SaleReceived":
       return { ...state, cash: state.cash + BigInt(event.proceeds) };
     case "CashReleased":
-      return keeping(state, event.orderId, 0n);
+      return keepingMore(state, event.orderId, -BigInt(event.amount));
   }
 }
 
-/** So much is kept for that order, and no more. */
-function keeping(state: State, orderId: string, amount: bigint): State {
+/** Or less, down to nothing. */
+function keepingMore(state: State, orderId: string, amount: bigint): State {
   const { reservations } = state;
-  const kept = amount > 0n ? amount : 0n;
+  const before = keptFor(state, orderId);
+  const kept = before + amount > 0n ? before + amount : 0n;
   return {
     ...state,
-    reserved: state.reserved - keptFor(state, orderId) + kept,
+    reserved: state.reserved - before + kept,
     reservations: kept > 0n
       ? reservations.set(orderId, { orderId, amount: kept })
       : reservations.delete(orderId),
@@ -166,7 +168,7 @@ export const snapshot: SnapshotCodec<State> = {
   decode: (encoded) => {
     const [cash, reservations] = Encoded.parse(encoded);
     return reservations.reduce(
-      (state, [orderId, amount]) => keeping(state, orderId, BigInt(amount)),
+      (state, [orderId, amount]) => keepingMore(state, orderId, BigInt(amount)),
       { ...initial, cash: BigInt(cash) },
     );
   },

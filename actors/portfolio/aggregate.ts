@@ -12,7 +12,7 @@ import { z } from "zod";
 import { accept, type Decision, reject, tell } from "../../lib/runtime/aggregate.ts";
 import { costOf, type ToOrder, toOrder, type ToPortfolio, toPortfolio } from "../trading.ts";
 import { soldOff } from "./lots.ts";
-import { initial, keptFor, ordersOf, type Position, positionOf, type State } from "./state.ts";
+import { initial, type Position, positionOf, type State } from "./state.ts";
 
 export { evolve } from "./evolve.ts";
 export { snapshot } from "./snapshot.ts";
@@ -94,16 +94,13 @@ export function availableOf({ quantity, reserved }: Position): number {
   return quantity - reserved;
 }
 
-/** For an order that has something already, what it needs more or less. */
 function reserve(state: State, command: CommandOf<"Reserve">): Verdict {
   const { orderId, symbol, quantity } = command;
-  const kept = keptFor(state, orderId);
   const refused = (reason: "insufficient-shares" | "too-many-orders") =>
     told({ ...command, type: "ReservationRefused" }, { type: "NotReserved", reason });
-  if (quantity - kept > availableOf(positionOf(state, symbol))) {
-    return refused("insufficient-shares");
-  }
-  if (kept === 0 && ordersOf(state) >= RESERVATIONS_MAX) return refused("too-many-orders");
+  if (quantity > availableOf(positionOf(state, symbol))) return refused("insufficient-shares");
+  const isNew = !state.reservations.has(orderId);
+  if (isNew && state.reservations.size >= RESERVATIONS_MAX) return refused("too-many-orders");
   return told({ ...command, type: "SharesReserved" }, { type: "Reserved" });
 }
 
@@ -117,9 +114,11 @@ function deliver(state: State, { type: _, ...sale }: CommandOf<"Deliver">): Verd
   return accept<Event>(sold, { type: "PositionClosed", symbol, earned: inAll });
 }
 
-function release(state: State, { orderId }: CommandOf<"Release">): Verdict {
-  const reservation = state.reservations.get(orderId);
-  return reservation === undefined ? accept() : accept({ ...reservation, type: "SharesReleased" });
+/** None that are not kept. */
+function release({ reservations }: State, { orderId, quantity }: CommandOf<"Release">): Verdict {
+  const kept = reservations.get(orderId);
+  if (kept === undefined) return accept();
+  return accept({ ...kept, type: "SharesReleased", quantity: Math.min(quantity, kept.quantity) });
 }
 
 function told(event: Event & { readonly orderId: string }, command: ToOrder): Verdict {

@@ -11,14 +11,13 @@ export function evolve(state: State, event: Event): State {
     case "SharesWithdrawn":
       return without(state, event);
     case "SharesSold": {
-      const { orderId, symbol } = event;
-      const quantity = keptFor(state, orderId) - event.quantity;
-      return without(keeping(state, { orderId, symbol, quantity }), event, BigInt(event.earned));
+      const delivered = keepingMore(state, { ...event, quantity: -event.quantity });
+      return without(delivered, event, BigInt(event.earned));
     }
     case "SharesReserved":
-      return keeping(state, event);
+      return keepingMore(state, event);
     case "SharesReleased":
-      return keeping(state, { ...event, quantity: 0 });
+      return keepingMore(state, { ...event, quantity: -event.quantity });
     case "ReservationRefused":
     case "PositionClosed":
       return state;
@@ -48,12 +47,13 @@ function without(
   });
 }
 
-/** So many shares are kept for that order, and no more. */
-export function keeping(state: State, { orderId, symbol, quantity }: Reservation): State {
+/** Or fewer, down to none. */
+export function keepingMore(state: State, { orderId, symbol, quantity }: Reservation): State {
   const { reservations } = state;
-  const kept = Math.max(0, quantity);
+  const before = keptFor(state, orderId);
+  const kept = Math.max(0, before + quantity);
   const position = positionOf(state, symbol);
-  const reserved = position.reserved - keptFor(state, orderId) + kept;
+  const reserved = position.reserved - before + kept;
   return {
     ...withPosition(state, { ...position, reserved }),
     reservations: kept > 0

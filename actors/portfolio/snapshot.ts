@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { SnapshotCodec } from "../../lib/runtime/aggregate.ts";
 import { PersistentMap } from "../../lib/runtime/persistent_map.ts";
-import { keeping } from "./evolve.ts";
+import { keepingMore } from "./evolve.ts";
 import { bought, lotsOf, noLots } from "./lots.ts";
 import { initial, type Position, type State } from "./state.ts";
 
@@ -33,7 +33,7 @@ export const snapshot: SnapshotCodec<State> = {
       positions: PersistentMap.of(positions.map((each) => [each[0], positionFrom(each)])),
     };
     return reservations.reduce(
-      (state, [orderId, symbol, quantity]) => keeping(state, { orderId, symbol, quantity }),
+      (state, [orderId, symbol, quantity]) => keepingMore(state, { orderId, symbol, quantity }),
       unreserved,
     );
   },

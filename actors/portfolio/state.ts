@@ -37,8 +37,3 @@ export function positionOf({ positions }: State, symbol: string): Position {
 export function keptFor({ reservations }: State, orderId: string): number {
   return reservations.get(orderId)?.quantity ?? 0;
 }
-
-/** How many orders something is kept for. */
-export function ordersOf({ reservations }: State): number {
-  return reservations.size;
-}

@@ -32,15 +32,17 @@ Deno.test("what is there can be kept for an order, once", () => {
   });
 });
 
-Deno.test("an order that becomes larger needs only what it has not yet", () => {
+Deno.test("for an order that becomes larger more is kept, if there is more", () => {
   const { when } = given(Account, [deposited("100"), reserved("a", "60")]);
-  when({ type: "Reserve", orderId: "a", amount: "100" })
-    .thenTelling([reply("a", { type: "Reserved" })], reserved("a", "100"));
-  when({ type: "Reserve", orderId: "a", amount: "101" }).thenTelling([reply("a", refusal)], {
+  when({ type: "Reserve", orderId: "a", amount: "40" })
+    .thenTelling([reply("a", { type: "Reserved" })], reserved("a", "40"));
+  when({ type: "Reserve", orderId: "a", amount: "41" }).thenTelling([reply("a", refusal)], {
     type: "ReservationRefused",
     orderId: "a",
-    amount: "101",
+    amount: "41",
   });
+  const { state } = given(Account, [deposited("100"), reserved("a", "60"), reserved("a", "15")]);
+  assert.deepEqual([state.reserved, state.reservations.get("a")?.amount], [75n, 75n]);
 });
 
 Deno.test("a purchase costs what it cost, and what was kept beyond that is free again", () => {
@@ -55,8 +57,8 @@ Deno.test("a purchase costs what it cost, and what was kept beyond that is free 
   given(Account, history).when({ ...paid, type: "Pay" }).then(paid);
   const { state, when } = given(Account, [...history, paid]);
   assert.deepEqual([state.cash, state.reserved, Account.availableOf(state)], [75n, 30n, 45n]);
-  when({ type: "Release", orderId: "a" })
-    .then({ type: "CashReleased", orderId: "a", amount: "30" });
+  when({ type: "Release", orderId: "a", amount: "10" })
+    .then({ type: "CashReleased", orderId: "a", amount: "10" });
 });
 
 Deno.test("a sale is received whatever else is", () => {
@@ -70,8 +72,11 @@ Deno.test("a sale is received whatever else is", () => {
   assert.equal(given(Account, [sale, sale]).state.cash, 18_014_398_509_481_986n);
 });
 
-Deno.test("what is kept for nobody is not released", () => {
-  given(Account, [deposited("1")]).when({ type: "Release", orderId: "a" }).then();
+Deno.test("no more is released than is kept", () => {
+  given(Account, [deposited("1")]).when({ type: "Release", orderId: "a", amount: "1" }).then();
+  given(Account, [deposited("9"), reserved("a", "3")])
+    .when({ type: "Release", orderId: "a", amount: "4" })
+    .then({ type: "CashReleased", orderId: "a", amount: "3" });
 });
 
 Deno.test("there is an end to the orders that something is kept for", () => {
@@ -106,7 +111,7 @@ function commandFor(wish: Wish, state: Account.State): Account.Command | undefin
     case "Receive":
       return { type: "Receive", orderId: wish.orderId, tradeId: "it:1", proceeds: amount };
     case "Release":
-      return { type: "Release", orderId: wish.orderId };
+      return { type: "Release", orderId: wish.orderId, amount };
     case "Pay": {
       const kept = state.reservations.get(wish.orderId)?.amount ?? 0n;
       const released = kept < BigInt(amount) ? kept : BigInt(amount);

@@ -38,11 +38,13 @@ Deno.test("what is there can be kept for an order, once", () => {
     [reply("b", { type: "NotReserved", reason: "insufficient-shares" })],
     { ...command, type: "ReservationRefused", quantity: 41 },
   );
-  when({ ...command, orderId: "a", quantity: 100 })
-    .thenTelling([reply("a", { type: "Reserved" })], reserved("a", 100));
-  when({ type: "Release", orderId: "a" })
+  when({ ...command, orderId: "a", quantity: 40 })
+    .thenTelling([reply("a", { type: "Reserved" })], reserved("a", 40));
+  when({ type: "Release", orderId: "a", quantity: 20 })
+    .then({ type: "SharesReleased", orderId: "a", symbol: "ACME", quantity: 20 });
+  when({ type: "Release", orderId: "a", quantity: 61 })
     .then({ type: "SharesReleased", orderId: "a", symbol: "ACME", quantity: 60 });
-  when({ type: "Release", orderId: "b" }).then();
+  when({ type: "Release", orderId: "b", quantity: 1 }).then();
 });
 
 Deno.test("there is an end to the orders that something is kept for", () => {
@@ -116,7 +118,7 @@ function commandFor(wish: Wish, state: Portfolio.State): Portfolio.Command | und
       return kept === undefined ? undefined : { type: is, ...trade };
     }
     case "Release":
-      return { type: is, orderId };
+      return { type: is, orderId, quantity };
   }
 }
 
