@@ -25,6 +25,9 @@ export function costOf(price: number, quantity: number): bigint {
 /** Whole units of cash, as text: JSON has no number that is large enough. */
 export const Cash = z.string().regex(/^(0|[1-9]\d{0,29})$/);
 
+/** Below 0 is a loss. */
+export const Earnings = z.string().regex(/^(0|-?[1-9]\d{0,29})$/);
+
 export const Price = z.int().positive().max(PRICE_MAX);
 export const Quantity = z.int().positive().max(QUANTITY_MAX);
 
@@ -42,6 +45,15 @@ export type Rest = typeof rests[number];
 /** Why a market does not take an order. */
 export const turnedAwayReasons = ["market-paused", "unknown-symbol", "book-full"] as const;
 export type TurnedAway = typeof turnedAwayReasons[number];
+
+/** Which limit of an account an order would break. */
+export const declinedReasons = [
+  "trading-paused",
+  "order-too-large",
+  "too-much-open",
+  "position-too-large",
+  "loss-too-large",
+] as const;
 
 /** Why nothing is kept for an order. */
 export const notReservedReasons = [
@@ -80,6 +92,42 @@ export const toMarket = {
 };
 export type ToMarket = Readonly<z.infer<typeof toMarket.Command>>;
 
+const traded = {
+  orderId: z.string(),
+  tradeId: z.string(),
+  symbol: z.string(),
+  price: Price,
+  quantity: Quantity,
+};
+
+/** What watches over the risk of a person is told; its key is the id of that person. */
+export const toRisk = {
+  kind: "risk",
+  Command: z.discriminatedUnion("type", [
+    /**
+     * Whether an order may be, or become larger. If so, its account or portfolio is told to keep what it
+     * needs more, and answers the order; if not, the order hears so from here.
+     */
+    z.object({
+      type: z.literal("Check"),
+      orderId: z.string(),
+      symbol: z.string(),
+      side: z.enum(sides),
+      limit: Price,
+      /** What is not traded yet, as it is to be. */
+      remaining: Quantity,
+      /** Units of cash if it buys, of shares if it sells. */
+      needs: Cash,
+    }),
+    z.object({ type: z.literal("Traded"), ...traded, side: z.enum(sides) }),
+    /** By a sale; below 0 is a loss. */
+    z.object({ type: z.literal("Earned"), tradeId: z.string(), earned: Earnings }),
+    /** The order has come to its end. */
+    z.object({ type: z.literal("Close"), orderId: z.string() }),
+  ]),
+};
+export type ToRisk = Readonly<z.infer<typeof toRisk.Command>>;
+
 /** What an account is told; its key is the id of who holds it. */
 export const toAccount = {
   kind: "account",
@@ -106,14 +154,6 @@ export const toAccount = {
   ]),
 };
 export type ToAccount = Readonly<z.infer<typeof toAccount.Command>>;
-
-const traded = {
-  orderId: z.string(),
-  tradeId: z.string(),
-  symbol: z.string(),
-  price: Price,
-  quantity: Quantity,
-};
 
 /** What a portfolio is told; its key is the id of who holds it. */
 export const toPortfolio = {
@@ -142,10 +182,11 @@ const answer = {
   rest: z.enum(rests),
 };
 
-/** What an order is told: by whoever pays or delivers for it, then by its market. */
+/** What an order is told: by who watches over risk, by whoever pays or delivers for it, by its market. */
 export const toOrder = {
   kind: "order",
   Command: z.discriminatedUnion("type", [
+    z.object({ type: z.literal("Declined"), reason: z.enum(declinedReasons) }),
     z.object({ type: z.literal("Reserved") }),
     z.object({ type: z.literal("NotReserved"), reason: z.enum(notReservedReasons) }),
     z.object({ type: z.literal("Submitted"), ...answer }),

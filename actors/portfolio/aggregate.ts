@@ -9,8 +9,22 @@
  * @module
  */
 import { z } from "zod";
-import { accept, type Decision, reject, tell } from "../../lib/runtime/aggregate.ts";
-import { costOf, type ToOrder, toOrder, type ToPortfolio, toPortfolio } from "../trading.ts";
+import {
+  accept,
+  type Decision,
+  type DecisionContext,
+  reject,
+  tell,
+} from "../../lib/runtime/aggregate.ts";
+import {
+  costOf,
+  Earnings,
+  type ToOrder,
+  toOrder,
+  type ToPortfolio,
+  toPortfolio,
+  toRisk,
+} from "../trading.ts";
 import { soldOff } from "./lots.ts";
 import { initial, type Position, positionOf, type State } from "./state.ts";
 
@@ -38,8 +52,6 @@ type CommandOf<Type extends Command["type"]> = Extract<Command, { readonly type:
 
 const order = { orderId: z.string(), symbol: z.string(), quantity: z.int() };
 const trade = { ...order, tradeId: z.string(), price: z.int() };
-/** Units of cash; below 0 is a loss. */
-const Earnings = z.string().regex(/^-?\d+$/);
 
 /** Checks shape, never rules: rules change, and history must stay readable. */
 export const Event = z.discriminatedUnion("type", [
@@ -64,7 +76,7 @@ export type Reason = "insufficient-shares";
 
 type Verdict = Decision<Event, Reason>;
 
-export function decide(state: State, command: Command): Verdict {
+export function decide(state: State, command: Command, context: DecisionContext): Verdict {
   switch (command.type) {
     case "Deposit": {
       const { type: _, ...shares } = command;
@@ -83,7 +95,7 @@ export function decide(state: State, command: Command): Verdict {
       return accept({ ...purchase, type: "SharesBought" });
     }
     case "Deliver":
-      return deliver(state, command);
+      return deliver(state, command, context);
     case "Release":
       return release(state, command);
   }
@@ -104,14 +116,20 @@ function reserve(state: State, command: CommandOf<"Reserve">): Verdict {
   return told({ ...command, type: "SharesReserved" }, { type: "Reserved" });
 }
 
-function deliver(state: State, { type: _, ...sale }: CommandOf<"Deliver">): Verdict {
-  const { symbol, price, quantity } = sale;
+function deliver(
+  state: State,
+  { type: _, ...sale }: CommandOf<"Deliver">,
+  { key }: DecisionContext,
+): Verdict {
+  const { tradeId, symbol, price, quantity } = sale;
   const position = positionOf(state, symbol);
   const earned = costOf(price, quantity) - soldOff(position.lots, quantity).cost;
   const sold: Event = { ...sale, type: "SharesSold", earned: String(earned) };
-  if (position.quantity > quantity) return accept(sold);
+  const messages = [tell(toRisk, key, { type: "Earned", tradeId, earned: String(earned) })];
+  if (position.quantity > quantity) return { accepted: true, events: [sold], messages };
   const inAll = String(position.earned + earned);
-  return accept<Event>(sold, { type: "PositionClosed", symbol, earned: inAll });
+  const closed: Event = { type: "PositionClosed", symbol, earned: inAll };
+  return { accepted: true, events: [sold, closed], messages };
 }
 
 /** None that are not kept. */

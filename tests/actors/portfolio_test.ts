@@ -3,7 +3,7 @@ import fc from "fast-check";
 import * as Portfolio from "../../actors/portfolio/aggregate.ts";
 import { lotsOf } from "../../actors/portfolio/lots.ts";
 import type { ToOrder } from "../../actors/trading.ts";
-import { given } from "../support/given.ts";
+import { AT, given, KEY } from "../support/given.ts";
 
 const deposited = (quantity: number, price = 10): Portfolio.Event =>
   ({ type: "SharesDeposited", symbol: "ACME", quantity, price }) as const;
@@ -15,6 +15,10 @@ const reserved = (orderId: string, quantity: number): Portfolio.Event =>
   ({ type: "SharesReserved", orderId, symbol: "ACME", quantity }) as const;
 const sale = (quantity: number, price: number) =>
   ({ orderId: "sell", tradeId: "ACME:2", symbol: "ACME", quantity, price }) as const;
+const tellsRisk = (earned: string) => {
+  const command = { type: "Earned", tradeId: "ACME:2", earned };
+  return { to: { kind: "risk", key: KEY }, schema: 1, command };
+};
 const reply = (key: string, command: ToOrder) => ({
   to: { kind: "order", key },
   schema: 1,
@@ -59,11 +63,16 @@ Deno.test("there is an end to the orders that something is kept for", () => {
 Deno.test("what was bought first is sold first, and earns what it brought less what it cost", () => {
   const history = [bought(10, 5), bought(10, 8), reserved("sell", 20)];
   given(Portfolio, history).when({ ...sale(15, 9), type: "Deliver" })
-    .then({ ...sale(15, 9), type: "SharesSold", earned: String(15 * 9 - 10 * 5 - 5 * 8) });
+    .thenTelling([tellsRisk("45")], {
+      ...sale(15, 9),
+      type: "SharesSold",
+      earned: String(15 * 9 - 10 * 5 - 5 * 8),
+    });
   const first: Portfolio.Event = { ...sale(15, 9), type: "SharesSold", earned: "45" };
   const { when, state } = given(Portfolio, [...history, first]);
   assert.deepEqual(lotsOf(state.positions.get("ACME")!.lots), [{ quantity: 5, price: 8 }]);
-  when({ ...sale(5, 2), type: "Deliver" }).then(
+  when({ ...sale(5, 2), type: "Deliver" }).thenTelling(
+    [tellsRisk("-30")],
     { ...sale(5, 2), type: "SharesSold", earned: "-30" },
     { type: "PositionClosed", symbol: "ACME", earned: "15" },
   );
@@ -79,7 +88,7 @@ Deno.test("a position that was closed begins anew", () => {
   assert.equal(given(Portfolio, closed).state.positions.size, 0);
   given(Portfolio, [...closed, bought(1, 5), reserved("sell", 1)])
     .when({ ...sale(1, 6), type: "Deliver" })
-    .then({ ...sale(1, 6), type: "SharesSold", earned: "1" }, {
+    .thenTelling([tellsRisk("1")], { ...sale(1, 6), type: "SharesSold", earned: "1" }, {
       type: "PositionClosed",
       symbol: "ACME",
       earned: "1",
@@ -174,6 +183,7 @@ function assertSame(state: Portfolio.State, naive: NaivePortfolio): void {
 }
 
 Deno.test("whatever comes, each share is there once, cost what it cost, and a snapshot knows it all", () => {
+  const context = { key: KEY, at: AT, principal: { id: "ann", roles: [] } };
   const seen = new Map<string, number>();
   fc.assert(
     fc.property(fc.array(wish, { minLength: 5, maxLength: 60, size: "max" }), (wishes) => {
@@ -185,8 +195,8 @@ Deno.test("whatever comes, each share is there once, cost what it cost, and a sn
         const copy = Portfolio.snapshot.decode(
           JSON.parse(JSON.stringify(Portfolio.snapshot.encode(state))),
         );
-        const decision = Portfolio.decide(state, command);
-        assert.deepEqual(Portfolio.decide(copy, command), decision);
+        const decision = Portfolio.decide(state, command, context);
+        assert.deepEqual(Portfolio.decide(copy, command, context), decision);
         for (const event of decision.accepted ? decision.events : []) {
           state = Portfolio.evolve(state, Portfolio.Event.parse(JSON.parse(JSON.stringify(event))));
           follow(event, naive);
