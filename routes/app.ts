@@ -8,12 +8,15 @@ import type { Env } from "../lib/env.ts";
 import { authenticated, type AuthenticationOptions, type CallerEnv } from "../lib/http/caller.ts";
 import { problemForError, problemForUnrouted, type ReportBug, TRACE } from "../lib/http/problem.ts";
 import { routed } from "../lib/http/routed.ts";
+import { type AccountOptions, accounts, positions, risk } from "./accounts.ts";
 import { admitting } from "./admission.ts";
 import { type DeadLetterOptions, deadLetters } from "./dead_letters.ts";
 import { type FlowOptions, flows } from "./flows.ts";
 import { type JobOptions, jobs } from "./jobs.ts";
 import { health, type Readiness } from "./health.ts";
 import { type LiveEventOptions, liveEvents } from "./live_events.ts";
+import { type MarketOptions, markets } from "./markets.ts";
+import { type OrderOptions, orders } from "./orders.ts";
 import { performance, type PerformanceOptions } from "./performance.ts";
 import { type ProjectionOptions, projections } from "./projections.ts";
 import { type ScheduleOptions, schedules } from "./schedules.ts";
@@ -22,7 +25,10 @@ import { type WebhookOptions, webhooks } from "./webhooks.ts";
 
 export interface AppOptions
   extends
+    AccountOptions,
     LiveEventOptions,
+    MarketOptions,
+    OrderOptions,
     JobOptions,
     FlowOptions,
     ScheduleOptions,
@@ -52,6 +58,11 @@ export function app(options: AppOptions): Hono<CallerEnv> {
   root.route("/health", health(options.readiness));
   root.use("/api/*", authenticated({ ...options.authentication, load: options.state.gauge }));
   root.route("/api/v1", liveEvents(options));
+  root.route("/api/v1/orders", orders(options));
+  root.route("/api/v1/markets", markets(options));
+  root.route("/api/v1/accounts", accounts(options));
+  root.route("/api/v1/positions", positions(options));
+  root.route("/api/v1/risk", risk(options));
   root.route("/api/v1/dead-letters", deadLetters(options));
   root.route("/api/v1/jobs", jobs(options));
   root.route("/api/v1/flows", flows(options));

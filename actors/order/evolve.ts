@@ -34,8 +34,8 @@ export function evolve(state: State, event: Event): State {
     case "OrderFilled":
       return { ...state, status: "filled" };
     case "OrderCancelled":
-      return { ...state, status: "cancelled" };
+      return { ...state, status: "cancelled", ending: event.because };
     case "OrderRejected":
-      return { ...state, status: "rejected" };
+      return { ...state, status: "rejected", ending: event.reason };
   }
 }

@@ -25,6 +25,8 @@ export interface State extends Plan {
   readonly filled: number;
   /** What its account or portfolio keeps for it: units of cash if it buys, of shares if it sells. */
   readonly kept: bigint;
+  /** Why it was rejected or cancelled. */
+  readonly ending: string | undefined;
   readonly cancelling: "asked" | "expired" | undefined;
   /** What it is to become, once its market has said so. */
   readonly replacement: Replacement | undefined;
@@ -40,6 +42,7 @@ export const initial: State = {
   quantity: 0,
   filled: 0,
   kept: 0n,
+  ending: undefined,
   cancelling: undefined,
   replacement: undefined,
 };
