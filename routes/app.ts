@@ -17,6 +17,7 @@ import { health, type Readiness } from "./health.ts";
 import { type LiveEventOptions, liveEvents } from "./live_events.ts";
 import { type MarketOptions, markets } from "./markets.ts";
 import { type OrderOptions, orders } from "./orders.ts";
+import { portfolio } from "./portfolio.ts";
 import { performance, type PerformanceOptions } from "./performance.ts";
 import { type ProjectionOptions, projections } from "./projections.ts";
 import { type ScheduleOptions, schedules } from "./schedules.ts";
@@ -61,6 +62,7 @@ export function app(options: AppOptions): Hono<CallerEnv> {
   root.route("/api/v1/orders", orders(options));
   root.route("/api/v1/markets", markets(options));
   root.route("/api/v1/accounts", accounts(options));
+  root.route("/api/v1/portfolio", portfolio(options));
   root.route("/api/v1/positions", positions(options));
   root.route("/api/v1/risk", risk(options));
   root.route("/api/v1/dead-letters", deadLetters(options));

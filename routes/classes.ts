@@ -16,7 +16,7 @@ const classes: readonly (readonly [RequestClass, RegExp])[] = [
   ["list", /^\/api\/v1\/events\/[^/]+\/(history|registrations)$/],
   ["list", /^\/api\/v1\/me\//],
   ["read", /^\/api\/v1\/(events|jobs|flows|schedules|webhooks|orders)\/[^/]+$/],
-  ["read", /^\/api\/v1\/(positions|accounts\/me|risk\/status|markets\/[^/]+\/book)$/],
+  ["read", /^\/api\/v1\/(portfolio|positions|accounts\/me|risk\/status|markets\/[^/]+\/book)$/],
   ["read", /^\/api\/v1\/events\/[^/]+\/registrations\/me$/],
   ["read", /^\/api\/v1\/(jobs\/[^/]+\/progress|flows\/[^/]+\/nodes)$/],
 ];

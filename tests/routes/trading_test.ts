@@ -67,18 +67,45 @@ Deno.test("who buys and who sells meet, and both have what they wanted", async (
   };
   await eventuallyEqual(() => cash(buyer), ["952.5", "0"]);
   await eventuallyEqual(() => cash(seller), ["47.5", "0"]);
-  const [position] = (await buyer.get("/positions")).body.items;
-  assert.deepEqual([position.symbol, position.quantity, position.lots], [
-    "ACME",
-    "5",
-    [{ quantity: "5", price: "9.5" }],
-  ]);
+  await eventuallyEqual(async () => {
+    return (await buyer.get("/positions")).body.items.map(
+      ({ symbol, quantity, lots }: Record<string, unknown>) => [symbol, quantity, lots],
+    );
+  }, [["ACME", "5", [{ quantity: "5", price: "9.5" }]]]);
   await eventuallyEqual(async () => {
     const [{ quantity, reserved, earned }] = (await seller.get("/positions")).body.items;
     return [quantity, reserved, earned];
   }, ["45", "3", "7.5"]);
   const rest = (await seller.get(asked)).body;
   assert.deepEqual([rest.status, rest.filled, rest.remaining], ["working", "5", "3"]);
+});
+
+Deno.test("a portfolio is worth what its shares would bring, and its cash", async () => {
+  await using api = new Api(database);
+  const { seller, feed } = await opened(api, "ALFA");
+  await seller.post("/accounts/deposits", { symbol: "ZULU", quantity: "0.5", price: "3.0001" });
+  await seller.post("/accounts/deposits", { amount: "0.25", currency: "USD" });
+  await feed.post("/markets/ALFA/prices", { price: "12.3456" });
+  const { status, body, text } = await seller.get("/portfolio");
+  assert.equal(status, 200, text);
+  const nothing = { price: "0", value: "0", realized: "0" };
+  assert.deepEqual(body, {
+    currency: "USD",
+    cash: "0.25",
+    value: "617.53",
+    positions: [
+      {
+        symbol: "ALFA",
+        quantity: "50",
+        price: "12.3456",
+        cost: "400",
+        value: "617.28",
+        unrealized: "217.28",
+        realized: "0",
+      },
+      { symbol: "ZULU", quantity: "0.5", cost: "1.50005", unrealized: "-1.50005", ...nothing },
+    ],
+  });
 });
 
 Deno.test("an order is changed and cancelled by whose it is, and nothing stays kept", async () => {
