@@ -6,6 +6,7 @@
  */
 import { z } from "zod";
 import { conditions } from "../actors/market/state.ts";
+import { WHOLE } from "../actors/portfolio/rebalancing.ts";
 import {
   CASH_DECIMALS,
   PRICE_DECIMALS,
@@ -113,6 +114,27 @@ export const NewAlert = z.discriminatedUnion("condition", [
   z.strictObject({ condition: z.literal("volume-at-least"), volume: quantity }),
 ]);
 export const AlertPath = MarketPath.extend({ alertId: uuid });
+
+const WEIGHT_DECIMALS = 4;
+const POSITIONS_MAX = 100;
+
+/** Parts of what all is worth, such as 0.25; together at most 1, and what is left stays cash. */
+export const Weights = z.strictObject({
+  weights: z.record(symbol, z.union([z.literal("0").transform(() => 0), weight()]))
+    .refine((weights) => Object.keys(weights).length <= POSITIONS_MAX, {
+      error: `At most ${POSITIONS_MAX} symbols`,
+    })
+    .refine((weights) => Object.values(weights).reduce((sum, one) => sum + one, 0) <= WHOLE, {
+      error: "Together at most 1",
+    }),
+});
+export const RebalanceQuery = z.strictObject({
+  execute: z.enum(["", "true", "false"]).transform((text) => text !== "false").default(false),
+});
+
+function weight() {
+  return decimal(WEIGHT_DECIMALS, BigInt(WHOLE)).transform(Number);
+}
 
 /** Where one is missing, there is no limit. */
 export const Limits = z.strictObject({

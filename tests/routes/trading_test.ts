@@ -108,6 +108,43 @@ Deno.test("a portfolio is worth what its shares would bring, and its cash", asyn
   });
 });
 
+Deno.test("the orders that lead to the weights one wants are proposed, and placed if so asked", async () => {
+  await using api = new Api(database);
+  const { seller, feed } = await opened(api, "MIKE");
+  await feed.post("/markets/NOVA/prices", { price: "20" });
+  const weights = { MIKE: "0.5", NOVA: "0.2" };
+  const orders = [
+    { symbol: "MIKE", side: "sell", price: "10", quantity: "25" },
+    { symbol: "NOVA", side: "buy", price: "20", quantity: "5" },
+  ];
+  const proposed = await seller.post("/portfolio/rebalance", { weights });
+  assert.deepEqual([proposed.status, proposed.body.orders], [200, orders], proposed.text);
+
+  const key = { "idempotency-key": "balance" };
+  const placed = await seller.post("/portfolio/rebalance?execute", { weights }, key);
+  assert.equal(placed.status, 201, placed.text);
+  const again = await seller.post("/portfolio/rebalance?execute", { weights }, key);
+  const ids = (answer: typeof placed) => answer.body.orders.map(({ id }: { id: string }) => id);
+  const [sale, purchase] = ids(placed);
+  assert.equal(ids(again)[0], sale);
+  await untilStatus(seller, `/orders/${sale}`, "working");
+  // Nobody has bought yet, so there is no cash to buy with.
+  assert.equal(
+    (await untilStatus(seller, `/orders/${purchase}`, "rejected")).reason,
+    "insufficient-cash",
+  );
+
+  const refused = [
+    [{ weights: { NONE: "0.1" } }, 422, "/problems/order/unknown-symbol"],
+    [{ weights: { MIKE: "0.6", NOVA: "0.5" } }, 400, "/problems/invalid-request"],
+    [{ weights: { MIKE: "1.1" } }, 400, "/problems/invalid-request"],
+    [{ weights: { mike: "0.1" } }, 400, "/problems/invalid-request"],
+  ] as const;
+  for (const [body, status, type] of refused) {
+    assertProblem(await seller.post("/portfolio/rebalance", body), status, type);
+  }
+});
+
 Deno.test("an order is changed and cancelled by whose it is, and nothing stays kept", async () => {
   await using api = new Api(database);
   const { buyer, seller } = await opened(api, "BOLT");
