@@ -22,6 +22,9 @@ import { Cash, type ToAccount, toAccount, type ToOrder, toOrder } from "../tradi
 
 export const { kind, Command } = toAccount;
 
+/** What comes after a message that could not be handled may rest on it: an operator sees to it. */
+export const afterBurial = "park";
+
 /** For one account; each is an order that has not come to its end. */
 export const RESERVATIONS_MAX = 10_000;
 

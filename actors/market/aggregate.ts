@@ -21,6 +21,9 @@ import { initial, type State } from "./state.ts";
 
 export { Command, Event, evolve, initial, kind, type Reason, snapshot, type State };
 
+/** What comes after a message that could not be handled may rest on it: an operator sees to it. */
+export const afterBurial = "park";
+
 /** How far from indifference, which is 0, the sentiment is worth an alert; the furthest is 100. */
 export const SENTIMENT_THRESHOLD = 70;
 

@@ -28,6 +28,9 @@ import {
 
 export { Command, Event, evolve, initial, kind, type Reason, type State };
 
+/** What comes after a message that could not be handled may rest on it: an operator sees to it. */
+export const afterBurial = "park";
+
 export function decide(state: State, command: Command, context: DecisionContext): Verdict {
   const verdict = decided(state, command, context);
   if (!verdict.accepted || verdict.events.length === 0) return verdict;

@@ -33,6 +33,9 @@ export { snapshot } from "./snapshot.ts";
 export { initial, type State };
 export const { kind, Command } = toPortfolio;
 
+/** What comes after a message that could not be handled may rest on it: an operator sees to it. */
+export const afterBurial = "park";
+
 /** For one portfolio; each is an order that has not come to its end. */
 export const RESERVATIONS_MAX = 10_000;
 

@@ -39,6 +39,9 @@ import { snapshot } from "./snapshot.ts";
 
 export { Command, Event, evolve, initial, kind, type Reason, snapshot, type State };
 
+/** What comes after a message that could not be handled may rest on it: an operator sees to it. */
+export const afterBurial = "park";
+
 export function decide(state: State, command: Command, context: DecisionContext): Verdict {
   switch (command.type) {
     case "Check":
