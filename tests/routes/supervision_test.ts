@@ -96,9 +96,14 @@ Deno.test("the tree shows what each supervisor keeps to, and the state of all wo
   ]);
   const supervisors = body.supervisors as readonly { kind: string }[];
   assert.deepEqual(supervisors.map(({ kind }) => kind).toSorted(), [
+    "account",
     "counter",
     "flow",
     "live_event",
+    "market",
+    "order",
+    "portfolio",
+    "risk",
     "schedule",
     "webhook_endpoint",
   ]);
