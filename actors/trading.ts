@@ -25,8 +25,8 @@ export function costOf(price: number, quantity: number): bigint {
 /** Whole units of cash, as text: JSON has no number that is large enough. */
 export const Cash = z.string().regex(/^(0|[1-9]\d{0,29})$/);
 
-/** Below 0 is a loss. */
-export const Earnings = z.string().regex(/^(0|-?[1-9]\d{0,29})$/);
+/** Or less than nothing, as a loss is. */
+export const SignedCash = z.string().regex(/^(0|-?[1-9]\d{0,29})$/);
 
 export const Price = z.int().positive().max(PRICE_MAX);
 export const Quantity = z.int().positive().max(QUANTITY_MAX);
@@ -121,7 +121,7 @@ export const toRisk = {
     }),
     z.object({ type: z.literal("Traded"), ...traded, side: z.enum(sides) }),
     /** By a sale; below 0 is a loss. */
-    z.object({ type: z.literal("Earned"), tradeId: z.string(), earned: Earnings }),
+    z.object({ type: z.literal("Earned"), tradeId: z.string(), earned: SignedCash }),
     /** The order has come to its end. */
     z.object({ type: z.literal("Close"), orderId: z.string() }),
   ]),
@@ -182,7 +182,7 @@ const answer = {
   rest: z.enum(rests),
 };
 
-/** What an order is told: by who watches over risk, by whoever pays or delivers for it, by its market. */
+/** What an order is told: by who watches over risk, who pays or delivers for it, and its market. */
 export const toOrder = {
   kind: "order",
   Command: z.discriminatedUnion("type", [

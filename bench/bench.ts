@@ -28,11 +28,10 @@ import {
   type Store,
 } from "./figures.ts";
 import type { LoadReport } from "./load_generator.ts";
-import { asAdmin, LoadProcess } from "./processes.ts";
+import { asAdmin, databaseServer, LoadProcess } from "./processes.ts";
 import { findingsTable, sampleLine, samplesTable } from "./report.ts";
 import { workloads } from "./workloads.ts";
 
-const adminUrlDefault = "postgres://postgres@127.0.0.1:5432/postgres";
 const peopleCount = 20_000;
 
 interface Options {
@@ -174,7 +173,7 @@ async function writeResults(
 
 async function main(args: string[]): Promise<number> {
   const options = optionsFrom(args);
-  const adminUrl = Deno.env.get("DATABASE_URL") || adminUrlDefault;
+  const adminUrl = databaseServer();
   const wanted = figures.filter((figure) =>
     (figure.store ?? options.store) === options.store &&
     nameOf(figure).toLowerCase().includes(options.only)

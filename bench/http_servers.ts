@@ -22,6 +22,7 @@ import {
 import { medianOf } from "./figures.ts";
 import {
   createDatabase,
+  databaseServer,
   delay,
   figuresOf,
   freePort,
@@ -31,7 +32,6 @@ import {
 } from "./processes.ts";
 import { serverKinds } from "./server_kinds.ts";
 
-const adminUrlDefault = "postgres://postgres@127.0.0.1:5432/postgres";
 const nginxPath = "/usr/sbin/nginx";
 const reference = "Deno.serve";
 const routes = { bare: BARE_PATH, "no-op": NOOP_PATH, rush: REGISTER_PATH } as const;
@@ -125,7 +125,7 @@ class Stage implements AsyncDisposable {
   }
 
   async #start(name: string, { secret }: People): Promise<void> {
-    const database = await createDatabase(Deno.env.get("DATABASE_URL") || adminUrlDefault);
+    const database = await createDatabase(databaseServer());
     this.#closing.defer(database.drop);
     const dataDir = await Deno.makeTempDir({ prefix: "troupe_servers_" });
     this.#closing.defer(() => Deno.remove(dataDir, { recursive: true }));

@@ -14,9 +14,8 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { createRealEvents, People, startReal } from "./contestants.ts";
 import type { CrowdPlan, CrowdReport, KindReport, RequestKind } from "./crowd.ts";
-import { createDatabase, LineProcess, LoadProcess, settle } from "./processes.ts";
+import { createDatabase, databaseServer, LineProcess, LoadProcess, settle } from "./processes.ts";
 
-const adminUrlDefault = "postgres://postgres@127.0.0.1:5432/postgres";
 const events = 2_000;
 const capacity = 100_000;
 const connectionsMax = 5_000;
@@ -194,7 +193,7 @@ async function main(args: string[]): Promise<number> {
   const people = await People.create();
   const token = await people.organizer();
   await using closing = new AsyncDisposableStack();
-  const database = await createDatabase(Deno.env.get("DATABASE_URL") || adminUrlDefault);
+  const database = await createDatabase(databaseServer());
   closing.defer(database.drop);
   const dataDir = await Deno.makeTempDir({ prefix: "troupe_overload_" });
   closing.defer(() => Deno.remove(dataDir, { recursive: true }));

@@ -82,6 +82,11 @@ export function freePort(): number {
   return listener.addr.port;
 }
 
+/** The server on which databases are made and dropped: the one at `DATABASE_URL`, or of this machine. */
+export function databaseServer(): string {
+  return Deno.env.get("DATABASE_URL") || "postgres://postgres@127.0.0.1:5432/postgres";
+}
+
 export interface Database {
   readonly url: string;
   drop(): Promise<void>;

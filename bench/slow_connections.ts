@@ -12,9 +12,15 @@
 import { parseArgs } from "node:util";
 import { createRealEvents, People, REGISTER_PATH, startReal } from "./contestants.ts";
 import { medianOf } from "./figures.ts";
-import { createDatabase, delay, LoadProcess, type Server, settle } from "./processes.ts";
+import {
+  createDatabase,
+  databaseServer,
+  delay,
+  LoadProcess,
+  type Server,
+  settle,
+} from "./processes.ts";
 
-const adminUrlDefault = "postgres://postgres@127.0.0.1:5432/postgres";
 const goodConnections = 8;
 const seats = 1_000_000;
 /** What slow ones send, they send byte by byte, one in this time. */
@@ -158,7 +164,7 @@ async function main(args: string[]): Promise<number> {
   await using closing = new AsyncDisposableStack();
   const people = await People.create();
   const token = await people.organizer();
-  const database = await createDatabase(Deno.env.get("DATABASE_URL") || adminUrlDefault);
+  const database = await createDatabase(databaseServer());
   closing.defer(database.drop);
   const dataDir = await Deno.makeTempDir({ prefix: "troupe_slow_" });
   closing.defer(() => Deno.remove(dataDir, { recursive: true }));

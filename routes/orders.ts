@@ -10,7 +10,7 @@ import { type Context, Hono } from "hono";
 import * as Account from "../actors/account/aggregate.ts";
 import * as Market from "../actors/market/aggregate.ts";
 import * as Order from "../actors/order/aggregate.ts";
-import { hasEnded, needOf, remainingOf } from "../actors/order/state.ts";
+import { hasEnded, isFor, needOf, remainingOf } from "../actors/order/state.ts";
 import * as Portfolio from "../actors/portfolio/aggregate.ts";
 import { positionOf } from "../actors/portfolio/state.ts";
 import * as Risk from "../actors/risk/aggregate.ts";
@@ -73,14 +73,11 @@ export function orders({ system, parseBody }: OrderOptions): Hono<CallerEnv> {
     .get("/:id", async (c) => {
       const { id } = parsedParams(c, Schema.OrderPath);
       const { principal } = c.get("caller");
-      const isShown = ({ status, accountId }: Order.State) =>
-        status !== "unplaced" &&
-        (accountId === principal.id || principal.roles.includes("admin"));
       const reading = await system.read(
         Order,
         id,
         causeOf(c),
-        (state, version) => isShown(state) ? orderView(id, state, version) : undefined,
+        (state, version) => isFor(state, principal) ? orderView(id, state, version) : undefined,
         readOptionsOf(c),
       );
       if (reading.view === undefined) return problemResponse(c, ...problems.problemOf("not-found"));
@@ -107,7 +104,7 @@ function withPrice(order: NewOrder): NewOrder & { readonly price: number | undef
 }
 
 /** How far from the last price a market order may trade: it is to find somebody, at no price whatever. */
-const COLLAR = 0.05;
+const COLLAR_PERCENT = 5;
 
 /** The worst price to trade at, or why there is none. */
 async function limitOf(
@@ -125,8 +122,8 @@ async function limitOf(
   if (view.status === "paused") return "market-paused";
   if (limit !== undefined) return limit;
   return side === "buy"
-    ? Math.min(PRICE_MAX, Math.ceil(view.price * (1 + COLLAR)))
-    : Math.max(1, Math.floor(view.price * (1 - COLLAR)));
+    ? Math.min(PRICE_MAX, Math.ceil(view.price * (100 + COLLAR_PERCENT) / 100))
+    : Math.max(1, Math.floor(view.price * (100 - COLLAR_PERCENT) / 100));
 }
 
 /** Why the order would be refused on its way, as far as can be told here. */

@@ -18,7 +18,7 @@ import {
   tell,
 } from "../../lib/runtime/aggregate.ts";
 import { PersistentMap } from "../../lib/runtime/persistent_map.ts";
-import { Cash, type ToAccount, toAccount, type ToOrder, toOrder } from "../trading.ts";
+import { Cash, SignedCash, type ToAccount, toAccount, type ToOrder, toOrder } from "../trading.ts";
 
 export const { kind, Command } = toAccount;
 
@@ -160,7 +160,7 @@ function keptFor({ reservations }: State, orderId: string): bigint {
   return reservations.get(orderId)?.amount ?? 0n;
 }
 
-const Encoded = z.tuple([z.string().regex(/^-?\d+$/), z.array(z.tuple([z.string(), Cash]))]);
+const Encoded = z.tuple([SignedCash, z.array(z.tuple([z.string(), Cash]))]);
 
 export const snapshot: SnapshotCodec<State> = {
   schema: 1,

@@ -1,7 +1,7 @@
 /** What is recorded of a market. */
 import { z } from "zod";
-import { conditions } from "./state.ts";
 import { rests, sides, timesInForce, turnedAwayReasons } from "../trading.ts";
+import { conditions } from "./state.ts";
 
 const time = z.iso.datetime();
 const order = {

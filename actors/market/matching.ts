@@ -51,9 +51,7 @@ export function match(book: Book, order: Incoming): Matching {
 /** The book once an order has been matched so. */
 export function matched(book: Book, order: Incoming, { trades, remaining, rest }: Matching): Book {
   let after = book;
-  for (const trade of trades) {
-    after = lessened(after, trade.orderId, trade.quantity);
-  }
+  for (const { orderId, quantity } of trades) after = lessened(after, orderId, quantity);
   if (rest !== "rests") return after;
   const { id, accountId, side, limit: price } = order;
   return rested(after, { id, accountId, side, price, remaining });

@@ -17,9 +17,11 @@ import { consequencesOf } from "./consequences.ts";
 import { Event } from "./events.ts";
 import { evolve } from "./evolve.ts";
 import {
+  cancelledOnTheWay,
   excessOf,
   hasEnded,
   initial,
+  isFor,
   moreFor,
   moreForReplacement,
   remainingOf,
@@ -58,21 +60,16 @@ function decided(state: State, command: Command, context: DecisionContext): Verd
     case "Place":
       return place(state, command, context);
     case "Cancel":
-      if (!isFor(state, context)) return reject("not-found");
+      if (!isFor(state, context.principal)) return reject("not-found");
       return hasEnded(state) ? reject("ended") : cancel(state, "asked");
     case "Replace":
-      return isFor(state, context) ? replace(state, command) : reject("not-found");
+      return isFor(state, context.principal) ? replace(state, command) : reject("not-found");
     case "Expire":
       return hasEnded(state) ? accept() : cancel(state, "expired");
     default:
       // What is kept for an order after its end has to be given back. All else has only been late.
       return hasEnded(state) && command.type !== "Reserved" ? accept() : heard(state, command);
   }
-}
-
-function isFor({ status, accountId }: State, { principal }: DecisionContext): boolean {
-  return status !== "unplaced" &&
-    (accountId === principal.id || principal.roles.includes("admin"));
 }
 
 function place(
@@ -111,9 +108,9 @@ function heard(state: State, told: ToOrder): Verdict {
     case "Reserved":
       return reserved(state);
     case "Submitted":
-      return executed(state, told.executions, rested(state, told.rest));
+      return executed(state, told.executions, (remaining) => rested(state, told.rest, remaining));
     case "Executed":
-      return executed(state, [told.execution], []);
+      return executed(state, [told.execution], () => []);
     case "Withdrawn":
       return accept(cancelled(state.cancelling ?? "asked", told.remaining));
     case "Replaced":
@@ -124,36 +121,33 @@ function heard(state: State, told: ToOrder): Verdict {
 }
 
 function reserved(state: State): Verdict {
-  const { replacement, cancelling, status } = state;
-  const amount = String(replacement?.needs ?? moreFor(state, state));
+  const amount = String(state.replacement?.needs ?? moreFor(state, state));
   const reserved: Event = { type: "OrderReserved", amount };
-  return status === "pending" && cancelling !== undefined
-    ? accept<Event>(reserved, cancelled(cancelling, remainingOf(state)))
-    : accept(reserved);
+  const because = cancelledOnTheWay(state);
+  return because === undefined
+    ? accept(reserved)
+    : accept<Event>(reserved, cancelled(because, remainingOf(state)));
 }
 
 /** What becomes of an order that has traded what it could; `cancelling` came on the way, and follows. */
-function rested(state: State, rest: Rest): readonly Event[] {
+function rested(state: State, rest: Rest, remaining: number): readonly Event[] {
   if (rest === "none") return [];
-  if (rest !== "rests") return [cancelled(rest, 0)];
+  if (rest !== "rests") return [cancelled(rest, remaining)];
   const { cancelling: because } = state;
   const rests: Event = { type: "OrderRested" };
   return because === undefined ? [rests] : [rests, { type: "CancelRequested", because }];
 }
 
-/** `then` is of an order that is not filled by that. */
+/** `then` says what becomes of an order that is not filled by that, by what remains of it. */
 function executed(
   state: State,
   executions: readonly Execution[],
-  then: readonly Event[],
+  then: (remaining: number) => readonly Event[],
 ): Verdict {
   const events = executions.map((execution): Event => ({ ...execution, type: "OrderExecuted" }));
   const remaining = remainingOf(events.reduce(evolve, state));
   if (remaining === 0) return accept<Event>(...events, { type: "OrderFilled" });
-  const after = then.map((event) =>
-    event.type === "OrderCancelled" ? { ...event, remaining } : event
-  );
-  return accept(...events, ...after);
+  return accept(...events, ...then(remaining));
 }
 
 function replaced(
@@ -162,8 +156,11 @@ function replaced(
 ): Verdict {
   const { limit, quantity } = state.replacement ?? state;
   const replaced: Event = { type: "OrderReplaced", limit, quantity };
-  const then = rest === "none" || rest === "rests" ? [] : [cancelled(rest, 0)];
-  const verdict = executed(evolve(state, replaced), executions, then);
+  const verdict = executed(
+    evolve(state, replaced),
+    executions,
+    (remaining) => rest === "none" || rest === "rests" ? [] : [cancelled(rest, remaining)],
+  );
   return verdict.accepted ? accept<Event>(replaced, ...verdict.events) : verdict;
 }
 

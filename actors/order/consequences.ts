@@ -8,7 +8,7 @@ import { type DecisionContext, type Message, tell } from "../../lib/runtime/aggr
 import { costOf, toAccount, toMarket, toPortfolio, toRisk } from "../trading.ts";
 import { Command, kind } from "./commands.ts";
 import type { Event, EventOf } from "./events.ts";
-import { hasEnded, needOf, type Plan, type State } from "./state.ts";
+import { cancelledOnTheWay, hasEnded, needOf, type Plan, type State } from "./state.ts";
 
 /** What is to be told because `event` happened to an order in `state`. */
 export function consequencesOf(
@@ -26,8 +26,7 @@ export function consequencesOf(
         : [replace(state, orderId, event)];
     case "OrderReserved":
       // Cancelled on the way: it does not come to its market any more.
-      if (hasEnded(state)) return [];
-      if (state.cancelling !== undefined && state.status === "pending") return [];
+      if (hasEnded(state) || cancelledOnTheWay(state) !== undefined) return [];
       return state.replacement === undefined
         ? [submit(state, orderId)]
         : [replace(state, orderId, state.replacement)];

@@ -5,6 +5,7 @@ import {
   declinedReasons,
   notReservedReasons,
   sides,
+  SignedCash,
   timesInForce,
   turnedAwayReasons,
   unfilledReasons,
@@ -60,7 +61,7 @@ export const Event = z.discriminatedUnion("type", [
     type: z.literal("ReplaceRequested"),
     limit: z.int(),
     quantity: z.int(),
-    needs: z.string().regex(/^-?\d+$/),
+    needs: SignedCash,
   }),
   z.object({ type: z.literal("OrderReplaced"), limit: z.int(), quantity: z.int() }),
   /** It stays as it was. */

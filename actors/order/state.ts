@@ -1,4 +1,5 @@
 /** What an order remembers. */
+import type { Principal } from "../../lib/runtime/envelope.ts";
 import { costOf, type Side, type TimeInForce } from "../trading.ts";
 
 export const statuses = ["pending", "working", "filled", "cancelled", "rejected"] as const;
@@ -50,6 +51,17 @@ export const initial: State = {
 /** What has to be kept so that so much can be traded at that price, or a better one. */
 export function needOf(side: Side, limit: number, quantity: number): bigint {
   return side === "buy" ? costOf(limit, quantity) : BigInt(quantity);
+}
+
+/** Why it is to be cancelled, if its market has not heard of it yet. */
+export function cancelledOnTheWay({ status, cancelling }: State): State["cancelling"] {
+  return status === "pending" ? cancelling : undefined;
+}
+
+/** To all others it does not exist. */
+export function isFor({ status, accountId }: State, principal: Principal): boolean {
+  return status !== "unplaced" &&
+    (accountId === principal.id || principal.roles.includes("admin"));
 }
 
 export function remainingOf({ quantity, filled }: State): number {

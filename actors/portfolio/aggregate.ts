@@ -18,7 +18,7 @@ import {
 } from "../../lib/runtime/aggregate.ts";
 import {
   costOf,
-  Earnings,
+  SignedCash,
   type ToOrder,
   toOrder,
   type ToPortfolio,
@@ -68,9 +68,9 @@ export const Event = z.discriminatedUnion("type", [
   z.object({ type: z.literal("SharesReserved"), ...order }),
   z.object({ type: z.literal("ReservationRefused"), ...order }),
   z.object({ type: z.literal("SharesBought"), ...trade }),
-  z.object({ type: z.literal("SharesSold"), ...trade, earned: Earnings }),
+  z.object({ type: z.literal("SharesSold"), ...trade, earned: SignedCash }),
   /** The last share is sold; with all that was earned since the first was bought. */
-  z.object({ type: z.literal("PositionClosed"), symbol: z.string(), earned: Earnings }),
+  z.object({ type: z.literal("PositionClosed"), symbol: z.string(), earned: SignedCash }),
   z.object({ type: z.literal("SharesReleased"), ...order }),
 ]);
 export type Event = z.infer<typeof Event>;

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { SnapshotCodec } from "../../lib/runtime/aggregate.ts";
 import { PersistentMap } from "../../lib/runtime/persistent_map.ts";
+import { SignedCash } from "../trading.ts";
 import { keepingMore } from "./evolve.ts";
 import { bought, lotsOf, noLots } from "./lots.ts";
 import { initial, type Position, type State } from "./state.ts";
@@ -9,7 +10,7 @@ import { initial, type Position, type State } from "./state.ts";
 /** Symbol, what it has earned, and quantity and price of each lot. */
 const EncodedPosition = z.tuple([
   z.string(),
-  z.string().regex(/^-?\d+$/),
+  SignedCash,
   z.array(z.tuple([z.int().positive(), z.int()])),
 ]);
 /** Order, symbol, quantity. */

@@ -1,6 +1,6 @@
 /** What is recorded of the risk of one person. */
 import { z } from "zod";
-import { Cash, declinedReasons, Earnings, sides } from "../trading.ts";
+import { Cash, declinedReasons, sides, SignedCash } from "../trading.ts";
 
 export const limitNames = ["orderCost", "openCost", "positionCost", "dailyLoss"] as const;
 
@@ -40,12 +40,12 @@ export const Event = z.discriminatedUnion("type", [
     quantity: z.int(),
   }),
   /** On that day of UTC, counted from 1970. */
-  z.object({ type: z.literal("EarningsNoted"), day: z.int(), earned: Earnings }),
+  z.object({ type: z.literal("EarningsNoted"), day: z.int(), earned: SignedCash }),
   /** Or would have been. */
   z.object({
     type: z.literal("LimitBreached"),
     limit: z.enum(limitNames),
-    value: Earnings,
+    value: SignedCash,
     allowed: Cash,
   }),
   z.object({ type: z.literal("TradingPaused"), because: z.enum(["asked", ...limitNames]) }),

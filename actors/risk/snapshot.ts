@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { SnapshotCodec } from "../../lib/runtime/aggregate.ts";
 import { PersistentMap } from "../../lib/runtime/persistent_map.ts";
-import { Cash, Earnings } from "../trading.ts";
+import { Cash, SignedCash } from "../trading.ts";
 import { limitNames } from "./events.ts";
 import { withOpen } from "./evolve.ts";
 import { initial, type State } from "./state.ts";
@@ -14,7 +14,7 @@ const Encoded = z.tuple([
   z.array(z.tuple([z.string(), Cash])),
   z.array(z.tuple([z.string(), z.int()])),
   z.int(),
-  Earnings,
+  SignedCash,
 ]);
 type Encoded = z.infer<typeof Encoded>;
 
