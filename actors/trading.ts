@@ -22,6 +22,21 @@ export function costOf(price: number, quantity: number): bigint {
   return BigInt(price) * BigInt(quantity);
 }
 
+/** A ratio is a whole number of such units: a quarter is 25,000,000. Only what is shown is one. */
+export const RATIO_DECIMALS = 8;
+const RATIO_UNIT = 10n ** BigInt(RATIO_DECIMALS);
+
+/** Towards 0, and 0 of nothing. */
+export function ratioOf(part: bigint, whole: bigint): bigint {
+  return whole === 0n ? 0n : part * RATIO_UNIT / whole;
+}
+
+/** A day is one of UTC. */
+export const DAY_MS = 24 * 3_600_000;
+
+/** For each symbol its price at each of some moments, undefined where there was none yet. */
+export type PricesThen = ReadonlyMap<string, readonly (number | undefined)[]>;
+
 /** Whole units of cash, as text: JSON has no number that is large enough. */
 export const Cash = z.string().regex(/^(0|[1-9]\d{0,29})$/);
 
@@ -38,8 +53,11 @@ export type TimeInForce = typeof timesInForce[number];
 
 /** Why what was left of an order was given up by its market. */
 export const unfilledReasons = ["nobody-to-trade-with", "self-trade"] as const;
-/** What became of what was not traded: nothing was left, it waits, or it was given up, and why. */
-export const rests = ["none", "rests", ...unfilledReasons] as const;
+/**
+ * What became of what was not traded: nothing was left, it waits, its market goes on with it at once, or
+ * it was given up, and why.
+ */
+export const rests = ["none", "rests", "goes-on", ...unfilledReasons] as const;
 export type Rest = typeof rests[number];
 
 /** Why a market does not take an order. */
@@ -61,6 +79,14 @@ export const notReservedReasons = [
   "insufficient-shares",
   "too-many-orders",
 ] as const;
+
+/** What would be refused on the way of an order can be before it is placed. */
+export type Foreseen =
+  | "unknown-symbol"
+  | "market-paused"
+  | "trading-paused"
+  | "insufficient-cash"
+  | "insufficient-shares";
 
 /** One part of an order has been traded; of the two orders in a trade, each is told its own. */
 const Execution = z.object({ tradeId: z.string(), price: Price, quantity: Quantity });
@@ -105,8 +131,8 @@ export const toRisk = {
   kind: "risk",
   Command: z.discriminatedUnion("type", [
     /**
-     * Whether an order may be, or become larger. If so, its account or portfolio is told to keep what it
-     * needs more, and answers the order; if not, the order hears so from here.
+     * Whether an order may be, or become another. If so, its account or portfolio is told to keep what it
+     * needs more, and answers the order; if not, or if nothing is needed, the order hears so from here.
      */
     z.object({
       type: z.literal("Check"),
@@ -116,10 +142,20 @@ export const toRisk = {
       limit: Price,
       /** What is not traded yet, as it is to be. */
       remaining: Quantity,
-      /** Units of cash if it buys, of shares if it sells. */
+      /** Units of cash if it buys, of shares if it sells; 0 where what is kept is enough. */
       needs: Cash,
     }),
-    z.object({ type: z.literal("Traded"), ...traded, side: z.enum(sides) }),
+    z.object({
+      type: z.literal("Traded"),
+      ...traded,
+      side: z.enum(sides),
+      /** What can still be spent on the order at most; absent if told by an older release. */
+      open: Cash.exactOptional(),
+    }),
+    /** So much can still be spent on the order: it has become another, or is not to any more. */
+    z.object({ type: z.literal("Stands"), orderId: z.string(), open: Cash }),
+    /** Shares came from elsewhere or, below 0, went there. */
+    z.object({ type: z.literal("Transferred"), symbol: z.string(), quantity: z.int() }),
     /** By a sale; below 0 is a loss. */
     z.object({ type: z.literal("Earned"), tradeId: z.string(), earned: SignedCash }),
     /** The order has come to its end. */
@@ -189,6 +225,7 @@ export const toOrder = {
     z.object({ type: z.literal("Declined"), reason: z.enum(declinedReasons) }),
     z.object({ type: z.literal("Reserved") }),
     z.object({ type: z.literal("NotReserved"), reason: z.enum(notReservedReasons) }),
+    /** Said again, also of one that was replaced, each time that its market has gone on with it. */
     z.object({ type: z.literal("Submitted"), ...answer }),
     z.object({ type: z.literal("TurnedAway"), reason: z.enum(turnedAwayReasons) }),
     /** While it rested. */

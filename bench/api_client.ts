@@ -18,11 +18,19 @@ interface Page<Item> {
   readonly nextCursor?: string;
 }
 
-interface Exchange {
+export interface Exchange {
   readonly method: string;
   readonly path: string;
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** What was answered, be it a refusal. */
+export interface Reply {
+  readonly status: number;
+  /** Undefined where there is none. */
+  // deno-lint-ignore no-explicit-any -- its shape is for who asked to know
+  readonly body: any;
 }
 
 /** The server cannot be reached, or does not answer as it should; the message is for people. */
@@ -34,14 +42,19 @@ const pageSize = 200;
 const consistencyHeader = "consistency-token";
 const consistencyAttemptsMax = 20;
 const retryPauseMs = 250;
+// With the pauses in between, ten seconds in which a server may be restarted.
+const askAttemptsMax = 200;
+const askPauseMs = 50;
 
+/** Somebody, or several who take turns; whoever asks too often waits for as long as they are told. */
 export class ApiClient {
   readonly #url: string;
-  readonly #token: string;
+  readonly #tokens: readonly string[];
+  #turn = 0;
 
-  constructor(url: string, token: string) {
+  constructor(url: string, ...tokens: readonly string[]) {
     this.#url = url;
-    this.#token = token;
+    this.#tokens = tokens;
   }
 
   /** @throws {NotAnswering} with what to do about it. */
@@ -76,6 +89,31 @@ export class ApiClient {
     await (await this.#send({ method: "DELETE", path })).body?.cancel();
   }
 
+  /**
+   * The answer, whatever it is. As long as there is none, or only that it cannot be said now, the
+   * request is repeated under the same key.
+   */
+  async ask(exchange: Exchange, idempotencyKey: string): Promise<Reply> {
+    const headers = { ...exchange.headers, "idempotency-key": idempotencyKey };
+    for (let attempt = 1;; attempt++) {
+      try {
+        const response = await this.#sendOnce({ ...exchange, headers });
+        const text = await response.text();
+        if (response.status === 429) {
+          await pauseAsked(response);
+          continue;
+        }
+        const isAnswered = response.status !== 503 && response.status !== 504;
+        if (isAnswered || attempt === askAttemptsMax) {
+          return { status: response.status, body: text === "" ? undefined : JSON.parse(text) };
+        }
+      } catch (error) {
+        if (!(error instanceof NotAnswering) || attempt === askAttemptsMax) throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, askPauseMs));
+    }
+  }
+
   /** All registrations of an event, in the order of arrival, with every write so far in them. */
   async registrations(eventId: string): Promise<ListedRegistration[]> {
     const path = `/events/${eventId}`;
@@ -108,6 +146,10 @@ export class ApiClient {
       const response = await this.#sendOnce(exchange);
       if (response.ok) return response;
       const text = await response.text();
+      if (response.status === 429 && attempt < consistencyAttemptsMax) {
+        await pauseAsked(response);
+        continue;
+      }
       if (response.status === 503 && attempt < consistencyAttemptsMax) {
         await new Promise((resolve) => setTimeout(resolve, retryPauseMs));
         continue;
@@ -121,11 +163,12 @@ export class ApiClient {
   }
 
   async #sendOnce({ method, path, body, headers }: Exchange): Promise<Response> {
+    const token = this.#tokens[this.#turn++ % this.#tokens.length];
     try {
       return await fetch(`${this.#url}/api/v1${path}`, {
         method,
         headers: {
-          authorization: `Bearer ${this.#token}`,
+          authorization: `Bearer ${token}`,
           ...(body === undefined ? {} : { "content-type": "application/json" }),
           ...headers,
         },
@@ -135,4 +178,10 @@ export class ApiClient {
       throw new NotAnswering(`${this.#url} does not answer any more`, { cause });
     }
   }
+}
+
+/** As long as whoever refused has said. */
+async function pauseAsked({ headers }: Response): Promise<void> {
+  const seconds = Number(headers.get("retry-after") ?? 1);
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
 }

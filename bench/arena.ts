@@ -25,6 +25,9 @@ export interface Sizes {
   readonly baselineRequests: number;
   readonly spreadEvents: number;
   readonly oneByOneRequests: number;
+  readonly orders: number;
+  /** One after the other: an order that rests, and one that meets it. */
+  readonly fills: number;
   readonly activated: number;
   readonly touched: number;
   readonly startEvents: number;
@@ -41,6 +44,8 @@ export const fullSizes: Sizes = {
   baselineRequests: 2_500,
   spreadEvents: 10_000,
   oneByOneRequests: 1_000,
+  orders: 10_000,
+  fills: 200,
   activated: 100_000,
   touched: 1_000_000,
   startEvents: 100_000,
@@ -57,6 +62,8 @@ export const quickSizes: Sizes = {
   baselineRequests: 1_200,
   spreadEvents: 2_500,
   oneByOneRequests: 300,
+  orders: 2_000,
+  fills: 200,
   activated: 20_000,
   touched: 120_000,
   startEvents: 20_000,

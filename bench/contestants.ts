@@ -4,7 +4,7 @@
  * @module
  */
 import { systemEnv } from "../lib/env.ts";
-import { openTokenKey } from "../lib/http/token_key.ts";
+import { openTokenKeys, type TokenKeys } from "../lib/http/token_keys.ts";
 import { mintToken } from "../lib/http/tokens.ts";
 import type { ContestantName } from "./figures.ts";
 import type { LoadPlan } from "./load_generator.ts";
@@ -25,26 +25,29 @@ export interface Contestant {
   createEvents(count: number, capacity: number): Promise<string[]>;
 }
 
+/** As long as a benchmark may take. */
+const TOKEN_HOURS = 24;
+
 /** The people of a benchmark: one key that all servers share, and tokens made with it. */
 export class People {
-  readonly #key: CryptoKey;
+  readonly #keys: TokenKeys;
   readonly secret: string;
 
-  private constructor(key: CryptoKey, secret: string) {
-    this.#key = key;
+  private constructor(keys: TokenKeys, secret: string) {
+    this.#keys = keys;
     this.secret = secret;
   }
 
   static async create(): Promise<People> {
     const secret = crypto.getRandomValues(new Uint8Array(32));
-    const key = await openTokenKey({ secret, dataDir: "" });
-    return new People(key, secret.toBase64({ alphabet: "base64url", omitPadding: true }));
+    const keys = await openTokenKeys({ secrets: [secret], dataDir: "" });
+    return new People(keys, secret.toBase64({ alphabet: "base64url", omitPadding: true }));
   }
 
   token(sub: string, ...roles: readonly string[]): Promise<string> {
     const names = { issuer: "troupe", audience: "troupe" };
-    const content = { sub, roles, ttlMs: 24 * 3_600_000 };
-    return mintToken({ key: this.#key, ...names, env: systemEnv }, content);
+    const content = { sub, roles, ttlMs: TOKEN_HOURS * 3_600_000 };
+    return mintToken({ keys: this.#keys, ...names, env: systemEnv }, content);
   }
 
   organizer(): Promise<string> {
@@ -85,10 +88,14 @@ export function startReal(
       DATA_DIR: dataDir,
       DATABASE_URL: databaseUrl ?? "",
       TOKEN_SECRET: secret,
+      // Longer tokens than that are refused.
+      TOKEN_TTL_HOURS: String(TOKEN_HOURS),
       LOG_LEVEL: "warn",
       // All the load comes from one address.
       CONNECTIONS_MAX: "10000",
       CONNECTIONS_PER_ADDRESS_MAX: "10000",
+      // As are requests of one user: they are counted, and none is refused.
+      RATE_LIMITS: "all=10000000/min/bucket",
       SHUTDOWN_GRACE_MS: "0",
       ...env,
     },

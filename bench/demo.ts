@@ -8,14 +8,20 @@
  *
  * @module
  */
-import process from "node:process";
 import { parseArgs } from "node:util";
-import { ApiClient, type EventView, type ListedRegistration, NotAnswering } from "./api_client.ts";
+import { ApiClient, type EventView, type ListedRegistration } from "./api_client.ts";
 import { RushProgress } from "./demo_progress.ts";
 import { faultsInRush } from "./exactness.ts";
-import { ConnectionLost } from "./http_connection.ts";
 import { type CapturedAnswer, fire, type LoadReport } from "./load_generator.ts";
 import { openMint } from "./token_mint.ts";
+import {
+  concludeWith,
+  counted,
+  serverUrlDefault,
+  serverUrlFrom,
+  tellCheck,
+  wholeNumberFrom,
+} from "./verdicts.ts";
 
 interface Options {
   readonly url: string;
@@ -39,6 +45,7 @@ interface Registered {
 
 // With the pause in between, ten seconds in which a server may be restarted.
 const attemptsMax = 200;
+const readers = 10;
 const quittersWaiting = 5;
 const quittersSeated = 25;
 
@@ -46,29 +53,19 @@ function optionsFrom(args: string[]): Options {
   const { values } = parseArgs({
     args,
     options: {
-      url: { type: "string", default: "http://127.0.0.1:8000" },
+      url: { type: "string", default: serverUrlDefault },
       people: { type: "string", default: "20000" },
       seats: { type: "string", default: "1000" },
       connections: { type: "string", default: "64" },
     },
   });
-  if (URL.parse(values.url)?.protocol !== "http:") {
-    throw new CannotRun(`--url must be an http:// address, not ${values.url}`);
-  }
-  const count = (name: "people" | "seats" | "connections") => {
-    const value = Number(values[name]);
-    if (Number.isInteger(value) && value > 0) return value;
-    throw new CannotRun(`--${name} must be a whole number above 0, not ${values[name]}`);
-  };
   return {
-    url: values.url.replace(/\/+$/, ""),
-    people: count("people"),
-    seats: count("seats"),
-    connections: count("connections"),
+    url: serverUrlFrom(values.url),
+    people: wholeNumberFrom("people", values.people),
+    seats: wholeNumberFrom("seats", values.seats),
+    connections: wholeNumberFrom("connections", values.connections),
   };
 }
-
-class CannotRun extends Error {}
 
 async function demo(options: Options): Promise<string[]> {
   const { url, people, seats } = options;
@@ -76,10 +73,14 @@ async function demo(options: Options): Promise<string[]> {
   await anyone.expectReady();
   const mint = await openMint();
   const organizer = new ApiClient(url, await mint("demo-organizer", ["organizer"]));
+  // Long lists have more pages than one of them may ask for in a minute.
+  const names = Array.from({ length: readers }, (_, index) => `demo-reader-${index}`);
+  const admins = await Promise.all(names.map((name) => mint(name, ["admin"])));
+  const reader = new ApiClient(url, ...admins);
   const event = await publishedEvent(organizer, seats);
-  console.log(`${url}: event ${event.id} has ${number(seats)} seats`);
+  console.log(`${url}: event ${event.id} has ${counted(seats)} seats`);
 
-  console.log(`${number(people)} people get their tokens`);
+  console.log(`${counted(people)} people get their tokens`);
   const tokens = await Promise.all(
     Array.from({ length: people }, (_, i) => mint(personOf(event.id, i), [])),
   );
@@ -88,10 +89,10 @@ async function demo(options: Options): Promise<string[]> {
 
   const rush = { eventId: event.id, tokens, registrations: registrationsIn(report.answers ?? []) };
   const faults = faultsInRush(report.answers ?? [], seats);
-  tellCheck(`The answers: ${number(seats)} confirmed at most, positions without gap`, faults);
+  tellCheck(`The answers: ${counted(seats)} confirmed at most, positions without gap`, faults);
   if (faults.length > 0) return faults;
-  faults.push(...await faultsInReadBack(organizer, rush));
-  faults.push(...await faultsInPromotion(organizer, url, rush));
+  faults.push(...await faultsInReadBack(reader, rush));
+  faults.push(...await faultsInPromotion(reader, url, rush));
   return faults;
 }
 
@@ -132,13 +133,13 @@ function registrationsIn(answers: readonly CapturedAnswer[]): Registered[] {
 }
 
 /** The event and its lists, read back, must tell what people were answered. */
-async function faultsInReadBack(organizer: ApiClient, rush: Rush): Promise<string[]> {
+async function faultsInReadBack(reader: ApiClient, rush: Rush): Promise<string[]> {
   const waiting = waitingIn(rush);
   const seated = rush.registrations.filter(({ status }) => status === "confirmed");
-  const faults = await faultsInCounts(organizer, rush, seated.length, waiting.length);
+  const faults = await faultsInCounts(reader, rush, seated.length, waiting.length);
   tellCheck("GET /events/:id counts them", faults);
 
-  const listed = await organizer.registrations(rush.eventId);
+  const listed = await reader.registrations(rush.eventId);
   const listFaults = differences(
     "confirmed",
     idsOf(listed, "confirmed").toSorted(),
@@ -146,7 +147,7 @@ async function faultsInReadBack(organizer: ApiClient, rush: Rush): Promise<strin
   );
   listFaults.push(...differences("waitlisted", idsOf(listed, "waitlisted"), waiting));
   tellCheck(
-    `GET /events/:id/registrations lists all ${number(listed.length)}, in order`,
+    `GET /events/:id/registrations lists all ${counted(listed.length)}, in order`,
     listFaults,
   );
   return [...faults, ...listFaults];
@@ -154,7 +155,7 @@ async function faultsInReadBack(organizer: ApiClient, rush: Rush): Promise<strin
 
 /** Some who wait leave, some who have seats leave, and whoever waited longest must move up. */
 async function faultsInPromotion(
-  organizer: ApiClient,
+  reader: ApiClient,
   url: string,
   rush: Rush,
 ): Promise<string[]> {
@@ -169,8 +170,8 @@ async function faultsInPromotion(
   const stillWaiting = left.slice(promoted.length);
 
   const seatedNow = seated.length - leavingSeats.length + promoted.length;
-  const faults = await faultsInCounts(organizer, rush, seatedNow, stillWaiting.length);
-  const listed = await organizer.registrations(rush.eventId);
+  const faults = await faultsInCounts(reader, rush, seatedNow, stillWaiting.length);
+  const listed = await reader.registrations(rush.eventId);
   const expected = [...seated.map(({ registrationId }) => registrationId), ...promoted]
     .filter((id) => !leavingSeats.includes(id));
   faults.push(
@@ -221,12 +222,12 @@ async function faultsInStanding(
 }
 
 async function faultsInCounts(
-  organizer: ApiClient,
+  reader: ApiClient,
   { eventId }: Rush,
   confirmed: number,
   waitlisted: number,
 ): Promise<string[]> {
-  const event = await organizer.get<EventView>(`/events/${eventId}`, { isStrong: true });
+  const event = await reader.get<EventView>(`/events/${eventId}`, { isStrong: true });
   return event.confirmed === confirmed && event.waitlisted === waitlisted ? [] : [
     `the event counts ${event.confirmed} confirmed and ${event.waitlisted} waitlisted, ` +
     `not ${confirmed} and ${waitlisted}`,
@@ -264,33 +265,12 @@ function personOf(eventId: string, index: number): string {
 
 function printReport({ requests, seconds, perSecond, p50Ms, p99Ms, maxMs, retries }: LoadReport) {
   console.log(
-    `${number(requests)} registrations in ${seconds.toFixed(1)} s: ${
-      number(perSecond)
+    `${counted(requests)} registrations in ${seconds.toFixed(1)} s: ${
+      counted(perSecond)
     } a second, ` +
       `half within ${p50Ms.toFixed(1)} ms, 99 % within ${p99Ms.toFixed(1)} ms, ` +
       `all within ${maxMs.toFixed(0)} ms; ${retries} asked again`,
   );
 }
 
-function tellCheck(what: string, faults: readonly string[]): void {
-  console.log(`${faults.length === 0 ? "  exact     " : "  NOT EXACT "}${what}`);
-  for (const fault of faults) console.log(`            ${fault}`);
-}
-
-function number(value: number): string {
-  return Math.round(value).toLocaleString("en");
-}
-
-function isUnderstood(error: unknown): error is Error {
-  return error instanceof CannotRun || error instanceof NotAnswering ||
-    error instanceof ConnectionLost || error instanceof Deno.errors.ConnectionRefused;
-}
-
-try {
-  const faults = await demo(optionsFrom(Deno.args));
-  console.log(faults.length === 0 ? "Everything is exact." : "Something is not exact, see above.");
-  process.exitCode = faults.length === 0 ? 0 : 1;
-} catch (error) {
-  console.error(isUnderstood(error) ? error.message : error);
-  process.exitCode = 2;
-}
+await concludeWith(() => demo(optionsFrom(Deno.args)));

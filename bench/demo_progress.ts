@@ -1,5 +1,6 @@
 /** Shows a rush while it lasts: one line that redraws itself, or a line each second where it cannot. */
 import type { Answer } from "./http_connection.ts";
+import { counted } from "./verdicts.ts";
 
 const redrawMs = 150;
 const lineMs = 1_000;
@@ -59,8 +60,4 @@ export class RushProgress implements Disposable {
       `errors ${this.#errors}`,
     ].join("  ");
   }
-}
-
-function counted(value: number): string {
-  return Math.round(value).toLocaleString("en");
 }

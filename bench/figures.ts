@@ -17,6 +17,8 @@ export type ContestantName =
   /** The service as another checkout has it. */
   | "before"
   | "few"
+  /** Of a rush, beside orders. */
+  | "registrations"
   | "graphile-worker"
   | "graphile-worker defaults"
   | "pg-boss"
@@ -28,6 +30,7 @@ export type Group =
   | "spread"
   | "reads"
   | "latency"
+  | "orders"
   | "messages"
   | "jobs"
   | "memory"
@@ -38,6 +41,7 @@ export const groups: readonly Group[] = [
   "spread",
   "reads",
   "latency",
+  "orders",
   "messages",
   "jobs",
   "memory",
@@ -48,6 +52,7 @@ export type Metric =
   | "perSecond"
   | "p50Ms"
   | "p99Ms"
+  | "maxMs"
   | "residentMb"
   | "growthMb"
   | "startMs"
@@ -99,6 +104,8 @@ export const figures: readonly Figure[] = [
     atMost: 2,
     store: "postgres",
   },
+  ratio("orders", "orders 64", "registrations", 0.4),
+  { group: "orders", workload: "orders, acknowledged to filled", metric: "p99Ms", atMost: 50 },
   {
     group: "messages",
     workload: "actor to actor, one hop",

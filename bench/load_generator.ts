@@ -23,14 +23,15 @@ export interface LoadPlan {
   readonly path: string;
   /** `{id}` of the nth request is `ids[n % ids.length]`. */
   readonly ids?: readonly string[];
-  readonly body?: string;
+  /** Of several, that of the nth request is `body[n % body.length]`. */
+  readonly body?: string | readonly string[];
   /** The bearer token of a request is `tokens[{i} % tokens.length]`. */
   readonly tokens?: readonly string[];
   /** Sent as `Idempotency-Key`, the same one whenever the request is repeated. */
   readonly idempotencyKey?: string;
   /** What `{i}` is in request 0; 0 unless said. */
   readonly firstIndex?: number;
-  /** How often one request may be sent; 1 unless said. Repeated on a lost connection, 503 and 504. */
+  /** How often one request may be sent; 1 unless said. Repeated on a lost connection, 429, 503, 504. */
   readonly attemptsMax?: number;
   /** A request that takes longer loses its connection; 30 seconds unless said. */
   readonly requestTimeoutMs?: number;
@@ -67,6 +68,7 @@ export type OnAnswer = (index: number, answer: Answer, latencyMs: number) => voi
 const requestTimeoutMsDefault = 30_000;
 const retryPauseMs = 50;
 const timeoutCheckMs = 500;
+const repeated: readonly number[] = [0, 429, 503, 504];
 const unanswered: Answer = { status: 0, head: new Uint8Array(), body: new Uint8Array() };
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -142,10 +144,12 @@ class LoadRun {
     const attemptsMax = this.#plan.attemptsMax ?? 1;
     for (let attempt = 1;; attempt++) {
       const answer = await this.#attempt(this.#requests[index]!, lane);
-      const mayRepeat = answer.status === 0 || answer.status === 503 || answer.status === 504;
-      if (!mayRepeat || attempt >= attemptsMax) return answer;
+      if (!repeated.includes(answer.status) || attempt >= attemptsMax) return answer;
       this.#retries++;
-      await new Promise((resolve) => setTimeout(resolve, retryPauseMs));
+      const pauseMs = answer.status === 429 ? askedPauseMs(answer) : retryPauseMs;
+      // The connection is not overdue meanwhile.
+      lane.startedAt = 0;
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
       lane.startedAt = performance.now();
     }
   }
@@ -207,6 +211,12 @@ interface Lane {
   startedAt: number;
 }
 
+/** As long as whoever asks too often was told to wait. */
+function askedPauseMs({ head }: Answer): number {
+  const seconds = /^retry-after: *(\d+)/im.exec(decoder.decode(head))?.[1];
+  return Number(seconds ?? 1) * 1_000;
+}
+
 function isLoss(error: unknown): boolean {
   return error instanceof ConnectionLost || error instanceof Deno.errors.ConnectionRefused ||
     error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.TimedOut;
@@ -219,6 +229,7 @@ function captured(answer: Answer): CapturedAnswer {
 /** Every request as the bytes that go on the wire, made before the clock starts. */
 function requestsOf(plan: LoadPlan): Uint8Array[] {
   const host = new URL(plan.targets[0]!).host;
+  const bodies = plan.body === undefined ? undefined : [plan.body].flat();
   return Array.from({ length: plan.requests }, (_, n) => {
     const i = (plan.firstIndex ?? 0) + n;
     const fill = (template: string) =>
@@ -228,7 +239,8 @@ function requestsOf(plan: LoadPlan): Uint8Array[] {
     const lines = [`${plan.method} ${fill(plan.path)} HTTP/1.1`, `host: ${host}`];
     if (plan.tokens) lines.push(`authorization: Bearer ${plan.tokens[i % plan.tokens.length]}`);
     if (plan.idempotencyKey) lines.push(`idempotency-key: ${fill(plan.idempotencyKey)}`);
-    const body = plan.body === undefined ? undefined : fill(plan.body);
+    const template = bodies?.[n % bodies.length];
+    const body = template === undefined ? undefined : fill(template);
     if (body !== undefined) {
       lines.push("content-type: application/json");
       lines.push(`content-length: ${encoder.encode(body).length}`);

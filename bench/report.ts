@@ -5,6 +5,7 @@ const units: Readonly<Record<Metric, string>> = {
   perSecond: "/s",
   p50Ms: "ms p50",
   p99Ms: "ms p99",
+  maxMs: "ms at most",
   residentMb: "MB resident",
   growthMb: "MB growth",
   startMs: "ms to the first answer",
@@ -58,7 +59,7 @@ export function findingsTable(findings: readonly Finding[]): string {
   return table(["", "figure", "target", "median", "rounds"], rows);
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((name, column) =>
     Math.max(name.length, ...rows.map((row) => row[column]!.length))
   );
@@ -67,7 +68,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return [line(head), line(widths.map((width) => "-".repeat(width))), ...rows.map(line)].join("\n");
 }
 
-function rounded(value: number): string {
+export function rounded(value: number): string {
   if (value >= 100) return Math.round(value).toLocaleString("en");
   return value.toPrecision(3);
 }

@@ -13,7 +13,7 @@ import { causeOf } from "../lib/http/cause.ts";
 import { parsedParams } from "../lib/http/parsed.ts";
 import { shutdownRequested } from "../lib/signals.ts";
 import { openLog } from "../lib/telemetry/log.ts";
-import { type ServiceParts, startService } from "../main.ts";
+import { type ServiceParts, startService } from "../deploy/service.ts";
 import { chosenServer } from "./server_kinds.ts";
 import { tokenHeader } from "../routes/consistency.ts";
 import { EventPath, Registrant } from "../routes/live_event_schemas.ts";

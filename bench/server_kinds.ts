@@ -5,7 +5,12 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Handle, HttpServer, Place } from "../lib/http/server.ts";
-import { guardedServer, type OpenServer, type ServerParts, unguardedServer } from "../main.ts";
+import {
+  guardedServer,
+  type OpenServer,
+  type ServerParts,
+  unguardedServer,
+} from "../deploy/server.ts";
 
 export const serverKinds = ["guarded", "Deno.serve", "node:http", "relay"] as const;
 export type ServerKind = typeof serverKinds[number];

@@ -9,9 +9,11 @@ import { faultsInRush } from "./exactness.ts";
 import type { ContestantName, Group, Sample } from "./figures.ts";
 import { insertOneByOne } from "./insert_baseline.ts";
 import { jobs } from "./jobs.ts";
-import type { LoadPlan, LoadReport } from "./load_generator.ts";
+import type { LoadReport } from "./load_generator.ts";
 import { MessageBench } from "./messages.ts";
+import { orders } from "./orders.ts";
 import { figuresOf, settle } from "./processes.ts";
+import { inRounds, measure, registrations } from "./rounds.ts";
 
 const seats = 1_000;
 const connectionCounts = [64, 256] as const;
@@ -32,6 +34,7 @@ export const workloads: Readonly<Record<Group, (bench: Bench) => Promise<void>>>
   spread,
   reads,
   latency,
+  orders,
   messages,
   jobs,
   memory,
@@ -259,55 +262,4 @@ async function start(bench: Bench): Promise<void> {
     bench.tell({ workload, contestant: "real", round, values: { startMs: server.startMs } });
     await server.stop();
   }
-}
-
-/** Round 0 warms everybody up and is not told. */
-async function inRounds(bench: Bench, run: (round: number) => Promise<void>): Promise<void> {
-  for (let round = 0; round <= bench.sizes.rounds; round++) await run(round);
-}
-
-function registrations(
-  bench: Bench,
-  contestant: Contestant,
-  { ids, connections }: { readonly ids: readonly string[]; readonly connections: number },
-): LoadPlan {
-  const { sizes, tokens } = bench;
-  const isBaseline = contestant.name === "row-lock" || contestant.name === "single-statement";
-  return {
-    targets: [contestant.server.url],
-    connections,
-    requests: isBaseline ? sizes.baselineRequests : sizes.requests,
-    method: "POST",
-    path: contestant.path,
-    ids,
-    body: tokens.length > 1 ? "{}" : `{"userId":"person-{i}"}`,
-    tokens,
-    isCaptured: true,
-  };
-}
-
-async function measure(
-  bench: Bench,
-  workload: string,
-  { contestant, round, plan }: {
-    readonly contestant: Contestant;
-    readonly round: number;
-    readonly plan: LoadPlan;
-  },
-): Promise<LoadReport> {
-  const report = await bench.load.fire(plan);
-  await settle(contestant.server.pid);
-  const { perSecond, p50Ms, p99Ms } = report;
-  const sample = {
-    workload,
-    contestant: contestant.name,
-    round,
-    values: { perSecond, p50Ms, p99Ms },
-  };
-  if (round > 0) bench.tell(sample, report);
-  const failed = Object.keys(report.statuses).filter((status) => !status.startsWith("2"));
-  if (failed.length > 0) {
-    bench.fault(`${workload}, ${contestant.name}: statuses ${JSON.stringify(report.statuses)}`);
-  }
-  return report;
 }

@@ -10,7 +10,8 @@
 import { readConfig } from "../lib/config.ts";
 import { systemEnv } from "../lib/env.ts";
 import { openLog } from "../lib/telemetry/log.ts";
-import { startService, unguardedServer } from "../main.ts";
+import { serverOnPlatform } from "./server.ts";
+import { startService } from "./service.ts";
 
 /** Less than until it is woken again. */
 const DRAIN_MS = 50_000;
@@ -18,7 +19,7 @@ const DRAIN_MS = 50_000;
 const config = readConfig(Deno.env.toObject());
 const log = openLog(config.logLevel, console.log, systemEnv.now);
 // The edge takes the connections of the world, and decides where this listens.
-const starting = startService(config, log, undefined, unguardedServer);
+const starting = startService(config, log, undefined, serverOnPlatform);
 
 // Told when the module is read, and before anything is awaited: that is when Deploy looks for it.
 Deno.cron("drain what is due", "* * * * *", async () => {

@@ -25,7 +25,7 @@ export function unitsOf(text: string, decimals: number): bigint | undefined {
 export function decimalOf(units: bigint | number, decimals: number): string {
   const digits = String(units).replace("-", "").padStart(decimals + 1, "0");
   const whole = digits.slice(0, digits.length - decimals);
-  const fraction = digits.slice(digits.length - decimals).replace(/0+$/, "");
+  const fraction = digits.slice(digits.length - decimals).replace(/(?<!0)0+$/, "");
   const sign = units < 0 ? "-" : "";
   return fraction === "" ? sign + whole : `${sign}${whole}.${fraction}`;
 }

@@ -11,6 +11,9 @@ import * as schedules from "./0008_schedules.ts";
 import * as projectionRebuild from "./0009_projection_rebuild.ts";
 import * as notices from "./0010_notices.ts";
 import * as quietFeed from "./0011_quiet_feed.ts";
+import * as trading from "./0012_trading.ts";
+import * as accounts from "./0013_accounts.ts";
+import * as auditChain from "./0014_audit_chain.ts";
 
 export const migrations: Readonly<Record<string, Migration>> = {
   "0001_event_store": eventStore,
@@ -24,4 +27,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0009_projection_rebuild": projectionRebuild,
   "0010_notices": notices,
   "0011_quiet_feed": quietFeed,
+  "0012_trading": trading,
+  "0013_accounts": accounts,
+  "0014_audit_chain": auditChain,
 };

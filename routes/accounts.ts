@@ -1,29 +1,36 @@
 /**
- * Accounts over HTTP: what one has, what comes in and goes out, and what may be risked.
+ * Accounts over HTTP: what one has, what comes in and goes out.
  *
  * @module
  */
-import { type Context, Hono } from "hono";
+import type { Context } from "hono";
+import { z } from "zod";
 import * as Account from "../actors/account/aggregate.ts";
 import { lotsOf } from "../actors/portfolio/lots.ts";
 import * as Portfolio from "../actors/portfolio/aggregate.ts";
 import type { Position } from "../actors/portfolio/state.ts";
-import * as Risk from "../actors/risk/aggregate.ts";
 import { answer } from "../lib/http/answer.ts";
 import { type CallerEnv, requireRole } from "../lib/http/caller.ts";
 import { causeOf } from "../lib/http/cause.ts";
-import { type BodyParser, parsedQuery } from "../lib/http/parsed.ts";
+import { type Route, route } from "../lib/http/operation.ts";
 import type { ActorSystem } from "../lib/runtime/system.ts";
 import { headersOf, readOptionsOf } from "./consistency.ts";
-import { accounts as problems, risks } from "./trading_problems.ts";
+import { accounts as problems } from "./trading_problems.ts";
 import * as Schema from "./trading_schemas.ts";
 
 export interface AccountOptions {
   readonly system: ActorSystem;
-  readonly parseBody: BodyParser;
 }
 
-export function accounts({ system, parseBody }: AccountOptions): Hono<CallerEnv> {
+/** Whose account it is about: the caller's, or that of whom an administrator names. */
+export function accountAsked(c: Context<CallerEnv>, accountId: string | undefined): string {
+  const { id } = c.get("caller").principal;
+  if (accountId === undefined || accountId === id) return id;
+  requireRole(c, "admin");
+  return accountId;
+}
+
+export function accounts({ system }: AccountOptions): readonly Route[] {
   const moveCash = async (c: Context<CallerEnv>, type: "Deposit" | "Withdraw", amount: bigint) => {
     const cause = causeOf(c);
     const { id } = cause.principal;
@@ -42,63 +49,74 @@ export function accounts({ system, parseBody }: AccountOptions): Hono<CallerEnv>
     if (!outcome.accepted) return problems.refused(c, outcome);
     return answer(c, 200, outcome.answer, headersOf(outcome));
   };
-  return new Hono<CallerEnv>()
-    .post("/deposits", async (c) => {
-      requireRole(c, "trader", "admin");
-      const deposit = await parseBody(c, Schema.Deposit);
-      if ("amount" in deposit) return await moveCash(c, "Deposit", deposit.amount);
-      return await moveShares(c, { type: "Deposit", ...deposit }, deposit.symbol);
-    })
-    .post("/withdrawals", async (c) => {
-      requireRole(c, "trader", "admin");
-      const withdrawal = await parseBody(c, Schema.Withdrawal);
-      if ("amount" in withdrawal) return await moveCash(c, "Withdraw", withdrawal.amount);
-      return await moveShares(c, { type: "Withdraw", ...withdrawal }, withdrawal.symbol);
-    })
-    .get("/me", async (c) => {
-      parsedQuery(c, Schema.Nothing);
-      const cause = causeOf(c);
-      const { id } = cause.principal;
-      const reading = await system.read(Account, id, cause, accountView, readOptionsOf(c));
+  const ownMoves = {
+    tag: "trading",
+    access: ["trader", "admin"],
+    asks: "actor",
+    limit: "trading",
+  } as const;
+  const moved = { 200: z.union([Schema.Account, Schema.Position, Schema.NoPosition]) };
+  return [
+    route({
+      ...ownMoves,
+      id: "deposit",
+      method: "post",
+      path: "/api/v1/accounts/deposits",
+      summary: "Pays in cash, or takes in shares bought elsewhere",
+      body: Schema.Deposit,
+      answers: moved,
+    }, async (c, { body }) => {
+      if ("amount" in body) return await moveCash(c, "Deposit", body.amount);
+      return await moveShares(c, { type: "Deposit", ...body }, body.symbol);
+    }),
+    route({
+      ...ownMoves,
+      id: "withdraw",
+      method: "post",
+      path: "/api/v1/accounts/withdrawals",
+      summary: "Pays out cash, or gives out shares, that nothing is kept for",
+      body: Schema.Withdrawal,
+      answers: moved,
+      problems: problems.known("insufficient-cash", "insufficient-shares"),
+    }, async (c, { body }) => {
+      if ("amount" in body) return await moveCash(c, "Withdraw", body.amount);
+      return await moveShares(c, { type: "Withdraw", ...body }, body.symbol);
+    }),
+    route({
+      id: "getAccount",
+      method: "get",
+      path: "/api/v1/accounts/me",
+      tag: "trading",
+      summary: "The caller's cash, and how much of it is kept for orders",
+      access: "caller",
+      asks: "actor",
+      query: Schema.AccountQuery,
+      answers: { 200: Schema.Account },
+    }, async (c, { query }) => {
+      const id = accountAsked(c, query.accountId);
+      const reading = await system.read(Account, id, causeOf(c), accountView, readOptionsOf(c));
       return answer(c, 200, reading.view, headersOf(reading));
-    });
-}
-
-export function positions({ system }: AccountOptions): Hono<CallerEnv> {
-  return new Hono<CallerEnv>()
-    .get("/", async (c) => {
-      parsedQuery(c, Schema.Nothing);
-      const cause = causeOf(c);
-      const { id } = cause.principal;
+    }),
+    route({
+      id: "listPositions",
+      method: "get",
+      path: "/api/v1/positions",
+      tag: "trading",
+      summary: "The caller's shares, by symbol",
+      access: "caller",
+      asks: "actor",
+      query: Schema.AccountQuery,
+      answers: { 200: Schema.Positions },
+    }, async (c, { query }) => {
+      const id = accountAsked(c, query.accountId);
       const view = ({ positions }: Portfolio.State) => ({
         items: positions.values().map(positionView)
           .toSorted((a, b) => a.symbol < b.symbol ? -1 : 1),
       });
-      const reading = await system.read(Portfolio, id, cause, view, readOptionsOf(c));
+      const reading = await system.read(Portfolio, id, causeOf(c), view, readOptionsOf(c));
       return answer(c, 200, reading.view, headersOf(reading));
-    });
-}
-
-export function risk({ system, parseBody }: AccountOptions): Hono<CallerEnv> {
-  return new Hono<CallerEnv>()
-    .get("/status", async (c) => {
-      parsedQuery(c, Schema.Nothing);
-      const cause = causeOf(c);
-      const { id } = cause.principal;
-      const reading = await system.read(Risk, id, cause, riskView, readOptionsOf(c));
-      return answer(c, 200, reading.view, headersOf(reading));
-    })
-    .put("/limits", async (c) => {
-      requireRole(c, "trader", "admin");
-      const { pausesOnBreach, ...limits } = await parseBody(c, Schema.Limits);
-      const cause = causeOf(c);
-      const { id } = cause.principal;
-      const texts = Object.entries(limits).map(([name, limit]) => [name, String(limit)]);
-      const command = { type: "SetLimits", pausesOnBreach, ...Object.fromEntries(texts) } as const;
-      const outcome = await system.ask(Risk, id, command, cause, ({ state }) => riskView(state));
-      if (!outcome.accepted) return risks.refused(c, outcome);
-      return answer(c, 200, outcome.answer, headersOf(outcome));
-    });
+    }),
+  ];
 }
 
 function accountView(state: Account.State) {
@@ -121,17 +139,5 @@ function positionView({ symbol, quantity, reserved, earned, lots }: Position) {
       quantity: Schema.quantityText(lot.quantity),
       price: Schema.priceText(lot.price),
     })),
-  };
-}
-
-function riskView({ limits, pausesOnBreach, paused, open, openCost }: Risk.State) {
-  const set = Object.entries(limits).map(([name, limit]) => [name, Schema.cashText(limit)]);
-  return {
-    currency: Schema.CURRENCY,
-    limits: Object.fromEntries(set),
-    pausesOnBreach,
-    ...(paused !== undefined && { paused }),
-    openOrders: open.size,
-    openCost: Schema.cashText(openCost),
   };
 }

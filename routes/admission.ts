@@ -4,14 +4,17 @@
  * @module
  */
 import type { Hono } from "hono";
+import { getPath } from "hono/utils/url";
 import type { Arrival } from "../lib/http/arrival.ts";
 import type { CallerEnv } from "../lib/http/caller.ts";
+import { classOfOperation, type Operation, operationFinder } from "../lib/http/operation.ts";
 import { SERVICE_MODE } from "../lib/http/problem.ts";
+import type { RequestClass } from "../lib/resilience/load_gauge.ts";
 import type { NodeState } from "../lib/runtime/node_state.ts";
-import { classOf } from "./classes.ts";
 
 export interface AdmissionOptions {
   readonly state: NodeState;
+  readonly operations: readonly Operation[];
   /** Uniform in [0, 1). */
   readonly random: () => number;
 }
@@ -22,31 +25,58 @@ export interface AdmissionOptions {
  */
 export function admitting(app: Hono<CallerEnv>, options: AdmissionOptions): void {
   const { state: { mode, gauge } } = options;
+  const classOf = classFinder(options.operations);
   const { fetch } = app;
   app.fetch = (request, arrival, ...rest) => {
     if (mode.mode !== "normal" || !gauge.isCalm) {
-      const refusal = refusalOf(request, options);
+      const refusal = refusalOf(classOf(request), options, arrival as Arrival);
       if (refusal !== undefined) return refusal;
     }
-    const { peer } = (arrival ?? {}) as Arrival;
-    return fetch(request, { ...(peer && { peer }), service: mode }, ...rest);
+    return fetch(request, { ...arrival as Arrival, service: mode }, ...rest);
+  };
+}
+
+const reading = new Set(["GET", "HEAD", "OPTIONS"]);
+
+/**
+ * Tells the class of a request: what each route is to the service when there is not enough of it for
+ * everybody, however its path is spelled. What is no route of these is most likely not there, which
+ * costs little to say.
+ */
+export function classFinder(operations: readonly Operation[]) {
+  const operationOf = operationFinder(operations);
+  return (request: Request): RequestClass => {
+    const { method } = request;
+    const operation = operationOf(method, getPath(request));
+    if (operation !== undefined) return classOfOperation(operation);
+    return reading.has(method) ? "read" : "command";
   };
 }
 
 function refusalOf(
-  { method, url }: Request,
+  requestClass: RequestClass,
   { state, random }: AdmissionOptions,
+  arrival: Arrival | undefined,
 ): Response | undefined {
   const { isDatabaseAway, isWritingRefused } = state.mode.conditions;
-  const requestClass = classOf(method, pathOf(url));
   const isHopeless = isDatabaseAway
     ? requestClass !== "read" && requestClass !== "operator"
     : isWritingRefused && requestClass === "command";
-  if (isHopeless) return refused(state.mode.mode, secondsOf(state.writableInMs));
+  const refused = (retryAfter: string) =>
+    new Response(body, {
+      status: 503,
+      headers: {
+        ...arrival?.headers,
+        "content-type": "application/problem+json",
+        "Retry-After": retryAfter,
+        [SERVICE_MODE]: state.mode.mode,
+      },
+    });
+  if (isHopeless) return refused(secondsOf(state.writableInMs));
   if (state.gauge.admits(requestClass)) return undefined;
   state.shed(requestClass);
   // Spread, so that they do not all come back together.
-  return refused(state.mode.mode, String(1 + Math.floor(RETRY_SECONDS * random())));
+  return refused(String(1 + Math.floor(RETRY_SECONDS * random())));
 }
 
 const RETRY_SECONDS = 4;
@@ -58,25 +88,6 @@ const body = JSON.stringify({
   title: "Try again shortly",
 });
 
-function refused(mode: string, retryAfter: string): Response {
-  return new Response(body, {
-    status: 503,
-    headers: {
-      "content-type": "application/problem+json",
-      "retry-after": retryAfter,
-      [SERVICE_MODE]: mode,
-    },
-  });
-}
-
 function secondsOf(ms: number): string {
   return String(Math.max(1, Math.ceil(ms / 1_000)));
-}
-
-/** Without what a full parser would cost. */
-function pathOf(url: string): string {
-  const start = url.indexOf("/", url.indexOf("//") + 2);
-  if (start < 0) return "/";
-  const end = url.indexOf("?", start);
-  return end < 0 ? url.slice(start) : url.slice(start, end);
 }

@@ -3,26 +3,23 @@
  *
  * @module
  */
-import { Hono } from "hono";
-import { z } from "zod";
 import { answer } from "../lib/http/answer.ts";
-import { type CallerEnv, requireRole } from "../lib/http/caller.ts";
 import { causeOf } from "../lib/http/cause.ts";
 import { idOfNew } from "../lib/http/new_id.ts";
-import { pageOf, pageParameters, placeIn } from "../lib/http/pages.ts";
-import { type BodyParser, invalidBodyFor, parsedParams, parsedQuery } from "../lib/http/parsed.ts";
+import { type Route, route } from "../lib/http/operation.ts";
+import { pageOf } from "../lib/http/pages.ts";
+import { invalidBodyFor } from "../lib/http/parsed.ts";
 import { problemResponse } from "../lib/http/problem.ts";
 import { refusals } from "../lib/http/refusals.ts";
 import * as Flow from "../lib/jobs/flow/aggregate.ts";
 import type { FlowListing, ListedFlow } from "../lib/jobs/flow/listing.ts";
-import { failurePolicies, NodeName, NODES_MAX, planFlow } from "../lib/jobs/flow/plan.ts";
-import { flowStatuses } from "../lib/jobs/flow/state.ts";
-import { flowView, type NodeView, nodeViews, shownStatuses } from "../lib/jobs/flow/views.ts";
+import { planFlow } from "../lib/jobs/flow/plan.ts";
+import { flowView, type NodeView, nodeViews } from "../lib/jobs/flow/views.ts";
 import type { JobDefinition } from "../lib/jobs/job.ts";
 import type { ActorSystem } from "../lib/runtime/system.ts";
 import type { Accepted } from "../lib/runtime/turn.ts";
 import { awaitToken, headersOf, readOptionsOf, type Showing } from "./consistency.ts";
-import { chosen, wanted } from "./jobs.ts";
+import * as Schema from "./flow_schemas.ts";
 
 export interface FlowOptions {
   readonly system: ActorSystem;
@@ -30,88 +27,101 @@ export interface FlowOptions {
   readonly flowListing: Showing;
   /** What flows can be made of. */
   readonly jobDefinitions: readonly JobDefinition[];
-  readonly parseBody: BodyParser;
   readonly consistencyWaitMs: number;
 }
 
 /** As many nodes as there may be, each with what it takes to name it; payloads have less. */
 export const FLOW_BODY_BYTES_MAX = 4 * 1_024 * 1_024;
 
-const NewNode = z.strictObject({
-  ...wanted,
-  name: NodeName,
-  parent: NodeName.exactOptional(),
-  onChildFailure: z.enum(failurePolicies).exactOptional(),
-  compensate: z.strictObject(wanted).exactOptional(),
-  options: z.strictObject(chosen).exactOptional(),
+const { problemOf, known, refused } = refusals<Flow.Reason>("flow", "flow", {
+  "not-found": { status: 404, title: "No such flow" },
+  "already-exists": { status: 409, title: "The flow exists already" },
+  "ended": { status: 409, title: "The flow has ended, or only undoes what it did" },
 });
 
-const NewFlow = z.strictObject({ nodes: z.array(NewNode).min(1).max(NODES_MAX) });
-
-const FlowPath = z.object({ id: z.uuid().toLowerCase() });
-const Nothing = z.strictObject({});
-
-const date = z.iso.datetime().transform((time) => new Date(time));
-
-const ListQuery = z.strictObject({
-  ...pageParameters,
-  cursor: placeIn(z.tuple([date, z.uuid()])).exactOptional(),
-  status: z.enum(flowStatuses).exactOptional(),
-});
-
-const NodesQuery = z.strictObject({
-  ...pageParameters,
-  cursor: placeIn(z.tuple([z.int().min(0)])).exactOptional(),
-  status: z.enum(shownStatuses).exactOptional(),
-});
-
-export function flows(options: FlowOptions): Hono<CallerEnv> {
-  return new Hono<CallerEnv>()
-    .use(async (c, next) => {
-      requireRole(c, "admin");
-      await next();
-    })
-    .route("/", flowCommands(options))
-    .route("/", flowQueries(options));
+export function flows(options: FlowOptions): readonly Route[] {
+  return [...commands(options), ...queries(options)];
 }
 
-function flowCommands({ system, jobDefinitions, parseBody }: FlowOptions) {
+const toFlow = { tag: "flows", access: ["admin"], asks: "actor" } as const;
+
+function commands({ system, jobDefinitions }: FlowOptions): readonly Route[] {
   const catalog = new Map(jobDefinitions.map((job) => [job.type, job]));
-  return new Hono<CallerEnv>()
-    .post("/", async (c) => {
-      const { nodes } = await parseBody(c, NewFlow, { bytesMax: FLOW_BODY_BYTES_MAX });
+  return [
+    route({
+      ...toFlow,
+      id: "startFlow",
+      act: { name: "flow start", on: "flow" },
+      locates: true,
+      method: "post",
+      path: "/api/v1/flows",
+      summary: "Starts a tree of jobs, in which each runs after its children",
+      body: Schema.NewFlow,
+      bodyOptions: { bytesMax: FLOW_BODY_BYTES_MAX },
+      answers: { 201: Schema.Flow },
+      problems: known("already-exists"),
+    }, async (c, { body: { nodes } }) => {
       const planning = planFlow(nodes, catalog);
       if ("faults" in planning) throw invalidBodyFor(planning.faults);
       const cause = causeOf(c);
       const id = idOfNew(cause);
       const command = { type: "Start", nodes: planning.plan } as const;
-      const outcome = await system.ask(Flow, id, command, cause, flowAnswer(id));
+      const outcome = await system.ask(Flow, id, command, cause, flowAnswer(id), {
+        isFirst: true,
+      });
       if (!outcome.accepted) return refused(c, outcome);
       const Location = `/api/v1/flows/${id}`;
       return answer(c, 201, outcome.answer, { Location, ...headersOf(outcome) });
-    })
-    .post("/:id/cancel", async (c) => {
-      const { id } = parsedParams(c, FlowPath);
-      await parseBody(c, Nothing, { absent: {} });
+    }),
+    route({
+      ...toFlow,
+      id: "cancelFlow",
+      act: { name: "flow cancel", on: "flow" },
+      method: "post",
+      path: "/api/v1/flows/{id}/cancel",
+      summary: "Ends a flow, once what it has begun to undo is undone",
+      description: "200 where it is over with that; 202 where something is still to be undone.",
+      params: Schema.FlowPath,
+      answers: { 200: Schema.Flow, 202: Schema.Flow },
+      problems: known("not-found", "ended"),
+    }, async (c, { params: { id } }) => {
       const outcome = await system.ask(Flow, id, { type: "Cancel" }, causeOf(c), flowAnswer(id));
       if (!outcome.accepted) return refused(c, outcome);
       const isOver = outcome.answer?.status === "cancelled";
       return answer(c, isOver ? 200 : 202, outcome.answer, headersOf(outcome));
-    });
+    }),
+  ];
 }
 
-function flowQueries({ system, flows, flowListing, consistencyWaitMs }: FlowOptions) {
-  return new Hono<CallerEnv>()
-    .get("/", async (c) => {
-      const { cursor, limit, ...filter } = parsedQuery(c, ListQuery);
+function queries({ system, flows, flowListing, consistencyWaitMs }: FlowOptions) {
+  return [
+    route({
+      ...toFlow,
+      id: "listFlows",
+      method: "get",
+      path: "/api/v1/flows",
+      summary: "Flows, the newest first",
+      asks: "projection",
+      class: "list",
+      query: Schema.FlowListQuery,
+      answers: { 200: Schema.Flows },
+    }, async (c, { query: { cursor, limit, ...filter } }) => {
       await awaitToken(c, flowListing, consistencyWaitMs);
       const before = cursor && { startedAt: cursor[0], id: cursor[1] };
       const query = { ...filter, ...(before && { before }), limit: limit + 1 };
       const rows = await flows.list(query);
       return answer(c, 200, pageOf(rows, limit, itemOf, ({ startedAt, id }) => [startedAt, id]));
-    })
-    .get("/:id", async (c) => {
-      const { id } = parsedParams(c, FlowPath);
+    }),
+    route({
+      ...toFlow,
+      id: "getFlow",
+      method: "get",
+      path: "/api/v1/flows/{id}",
+      summary: "How a flow stands",
+      params: Schema.FlowPath,
+      answers: { 200: Schema.Flow },
+      problems: known("not-found"),
+    }, async (c, { params: { id } }) => {
       const { view, ...reading } = await system.read(
         Flow,
         id,
@@ -121,10 +131,18 @@ function flowQueries({ system, flows, flowListing, consistencyWaitMs }: FlowOpti
       );
       if (view === undefined) return problemResponse(c, ...problemOf("not-found"));
       return answer(c, 200, view, headersOf(reading));
-    })
-    .get("/:id/nodes", async (c) => {
-      const { id } = parsedParams(c, FlowPath);
-      const { cursor, limit, ...filter } = parsedQuery(c, NodesQuery);
+    }),
+    route({
+      ...toFlow,
+      id: "listFlowNodes",
+      method: "get",
+      path: "/api/v1/flows/{id}/nodes",
+      summary: "The nodes of a flow, each parent before its children",
+      params: Schema.FlowPath,
+      query: Schema.NodesQuery,
+      answers: { 200: Schema.Nodes },
+      problems: known("not-found"),
+    }, async (c, { params: { id }, query: { cursor, limit, ...filter } }) => {
       const query = { ...filter, from: cursor === undefined ? 0 : cursor[0] + 1, limit: limit + 1 };
       const { view: nodes, ...reading } = await system.read(
         Flow,
@@ -136,7 +154,8 @@ function flowQueries({ system, flows, flowListing, consistencyWaitMs }: FlowOpti
       if (nodes === undefined) return problemResponse(c, ...problemOf("not-found"));
       const page = pageOf(nodes, limit, withoutPlace, ({ place }) => [place]);
       return answer(c, 200, page, headersOf(reading));
-    });
+    }),
+  ];
 }
 
 function flowAnswer(id: string) {
@@ -155,9 +174,3 @@ function itemOf({ endedAt, ...flow }: ListedFlow) {
 function withoutPlace({ place: _, ...node }: NodeView) {
   return node;
 }
-
-const { problemOf, refused } = refusals<Flow.Reason>("flow", "flow", {
-  "not-found": { status: 404, title: "No such flow" },
-  "already-exists": { status: 409, title: "The flow exists already" },
-  "ended": { status: 409, title: "The flow has ended, or only undoes what it did" },
-});

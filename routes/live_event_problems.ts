@@ -4,7 +4,7 @@ import { refusals } from "../lib/http/refusals.ts";
 
 type Reason = LiveEvent.Reason | "version-not-found";
 
-export const { problemOf, refused } = refusals<Reason>("live-event", "event", {
+export const { problemOf, known, refused } = refusals<Reason>("live-event", "event", {
   "not-found": { status: 404, title: "No such event" },
   "version-not-found": { status: 404, title: "The event has no such version" },
   "registration-not-found": { status: 404, title: "No such registration" },

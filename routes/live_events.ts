@@ -3,30 +3,27 @@
  *
  * @module
  */
-import { type Context, Hono } from "hono";
+import type { Context } from "hono";
 import type { Kysely } from "kysely";
 import * as LiveEvent from "../actors/live_event/aggregate.ts";
-import { listNotices, type NoticeTables } from "../actors/live_event/inbox.ts";
-import {
-  listEvents,
-  listRegistrations,
-  listRegistrationsOf,
-} from "../actors/live_event/listing.ts";
+import type { NoticeTables } from "../actors/live_event/inbox.ts";
+import { listEvents } from "../actors/live_event/listing.ts";
 import type { LiveEventTables } from "../actors/live_event/projection.ts";
-import { details, mayManage, mayView, standingOf } from "../actors/live_event/views.ts";
-import { answer } from "../lib/http/answer.ts";
-import { type CallerEnv, requireRole } from "../lib/http/caller.ts";
+import { details, mayManage, mayView } from "../actors/live_event/views.ts";
+import { answer, withoutNulls } from "../lib/http/answer.ts";
+import type { CallerEnv } from "../lib/http/caller.ts";
+import { type ContentFilter, UNACCEPTABLE } from "../lib/http/content_filter.ts";
 import { causeOf, etagOf } from "../lib/http/cause.ts";
 import { idOfNew } from "../lib/http/new_id.ts";
+import { type Route, route } from "../lib/http/operation.ts";
 import { pageOf } from "../lib/http/pages.ts";
-import { type BodyParser, parsedParams, parsedQuery } from "../lib/http/parsed.ts";
 import { ProblemError, problemResponse } from "../lib/http/problem.ts";
 import type { Store } from "../lib/runtime/store.ts";
 import type { ActorSystem } from "../lib/runtime/system.ts";
 import { stateAt } from "../lib/runtime/time_travel.ts";
-import type { Accepted, Outcome } from "../lib/runtime/turn.ts";
-import { awaitToken, headersOf, readOptionsOf, type Showing, tokenHeader } from "./consistency.ts";
-import { problemOf, refused } from "./live_event_problems.ts";
+import type { Accepted } from "../lib/runtime/turn.ts";
+import { awaitToken, headersOf, readOptionsOf, type Showing } from "./consistency.ts";
+import { known, problemOf, refused } from "./live_event_problems.ts";
 import * as Schema from "./live_event_schemas.ts";
 
 export interface LiveEventOptions {
@@ -34,98 +31,123 @@ export interface LiveEventOptions {
   readonly store: Pick<Store, "readStream">;
   readonly db: Kysely<LiveEventTables & NoticeTables>;
   readonly listing: Showing;
-  readonly parseBody: BodyParser;
   /** How long a list may wait for the write whose token it was sent. */
   readonly consistencyWaitMs: number;
+  /** Of what the public reads; absent, all is let through. */
+  readonly contentFilter?: ContentFilter;
 }
 
 type Happened = Accepted<LiveEvent.State, LiveEvent.Event>;
-type Refusal = Extract<Outcome<unknown, LiveEvent.Reason>, { accepted: false }>;
 
-export function liveEvents(options: LiveEventOptions): Hono<CallerEnv> {
-  return new Hono<CallerEnv>()
-    .route("/events", eventCommands(options))
-    .route("/events", registrationCommands(options))
-    .route("/events", eventQueries(options))
-    .route("/events", registrationQueries(options))
-    .route("/me", ownQueries(options));
+export function liveEvents(options: LiveEventOptions): readonly Route[] {
+  return [scheduling(options), ...changes(options), ...queries(options)];
 }
 
-function eventCommands({ system, parseBody }: LiveEventOptions) {
-  const answered = async (
-    c: Context<CallerEnv>,
-    command: LiveEvent.Command,
-  ): Promise<Response> => {
-    const { id } = parsedParams(c, Schema.EventPath);
+const toEvent = { tag: "events", asks: "actor", answers: { 200: Schema.LiveEvent } } as const;
+
+function scheduling({ system, contentFilter }: LiveEventOptions): Route {
+  return route({
+    ...toEvent,
+    id: "scheduleEvent",
+    locates: true,
+    method: "post",
+    path: "/api/v1/events",
+    summary: "Makes an event, as a draft that its organizer alone sees",
+    access: ["organizer", "admin"],
+    body: Schema.NewEvent,
+    answers: { 201: Schema.LiveEvent },
+    problems: [...known("already-exists", "starts-in-past", "ends-before-start"), UNACCEPTABLE],
+  }, async (c, { body: plan }) => {
+    contentFilter?.(publicTexts(plan));
+    const cause = causeOf(c);
+    const id = idOfNew(cause);
+    const command = { type: "Schedule", ...plan } as const;
+    const outcome = await system.ask(LiveEvent, id, command, cause, eventAnswer(id), {
+      isFirst: true,
+    });
+    if (!outcome.accepted) return refused(c, outcome);
+    const Location = `/api/v1/events/${id}`;
+    return answer(c, 201, outcome.answer, { Location, ...headersOf(outcome) });
+  });
+}
+
+function changes({ system, contentFilter }: LiveEventOptions): readonly Route[] {
+  const answered = async (c: Context<CallerEnv>, id: string, command: LiveEvent.Command) => {
     const outcome = await system.ask(LiveEvent, id, command, causeOf(c), eventAnswer(id));
     if (!outcome.accepted) return refused(c, outcome);
     return answer(c, 200, outcome.answer, headersOf(outcome));
   };
-  return new Hono<CallerEnv>()
-    .post("/", async (c) => {
-      requireRole(c, "organizer", "admin");
-      const plan = await parseBody(c, Schema.NewEvent);
-      const cause = causeOf(c);
-      const id = idOfNew(cause);
-      const command = { type: "Schedule", ...plan } as const;
-      const outcome = await system.ask(LiveEvent, id, command, cause, eventAnswer(id));
-      if (!outcome.accepted) return refused(c, outcome);
-      const Location = `/api/v1/events/${id}`;
-      return answer(c, 201, outcome.answer, { Location, ...headersOf(outcome) });
-    })
-    .patch("/:id", async (c) => {
-      const changes = await parseBody(c, Schema.EventChanges);
-      return await answered(c, { type: "Revise", ...changes });
-    })
-    .post("/:id/publish", async (c) => {
-      await parseBody(c, Schema.Nothing, { absent: {} });
-      return await answered(c, { type: "Publish" });
-    })
-    .post("/:id/cancel", async (c) => {
-      await parseBody(c, Schema.Nothing, { absent: {} });
-      return await answered(c, { type: "Cancel" });
-    });
+  const ofOrganizer = { ...toEvent, access: "caller", params: Schema.EventPath } as const;
+  const general = ["not-found", "not-organizer", "cancelled", "completed"] as const;
+  return [
+    route({
+      ...ofOrganizer,
+      id: "reviseEvent",
+      method: "patch",
+      path: "/api/v1/events/{id}",
+      summary: "Changes what the organizer lays down of an event",
+      others: 403,
+      body: Schema.EventChanges,
+      problems: [
+        ...known(
+          ...general,
+          "starts-in-past",
+          "ends-before-start",
+          "capacity-below-confirmed",
+          "capacity-below-offered",
+        ),
+        UNACCEPTABLE,
+      ],
+    }, async (c, { params, body }) => {
+      contentFilter?.(publicTexts(body));
+      return await answered(c, params.id, { type: "Revise", ...body });
+    }),
+    route({
+      ...ofOrganizer,
+      id: "publishEvent",
+      method: "post",
+      path: "/api/v1/events/{id}/publish",
+      summary: "Shows a draft to everybody, who can register for it from then on",
+      others: 404,
+      problems: known(...general, "already-published"),
+    }, (c, { params }) => answered(c, params.id, { type: "Publish" })),
+    route({
+      ...ofOrganizer,
+      id: "cancelEvent",
+      method: "post",
+      path: "/api/v1/events/{id}/cancel",
+      summary: "Calls an event off, for good",
+      others: 403,
+      problems: known(...general),
+    }, (c, { params }) => answered(c, params.id, { type: "Cancel" })),
+  ];
 }
 
-function registrationCommands({ system, parseBody }: LiveEventOptions) {
-  return new Hono<CallerEnv>()
-    .post("/:id/registrations", async (c) => {
-      const { id } = parsedParams(c, Schema.EventPath);
-      const body = await parseBody(c, Schema.Registrant, { absent: {} });
-      const cause = causeOf(c);
-      const userId = body.userId ?? cause.principal.id;
-      // The message asks for just one registration, so its id can name it.
-      const registrationId = cause.messageId;
-      const command = { type: "Register", registrationId, userId } as const;
-      const outcome = await system.ask(LiveEvent, id, command, cause, registrationView);
-      if (!outcome.accepted) return refused(c, outcome);
-      const registration = { ...outcome.answer, version: outcome.version };
-      return answer(c, 201, registration, tokenHeader(outcome.transaction));
-    })
-    .post("/:id/registrations/:registrationId/accept", async (c) => {
-      const { id, registrationId } = parsedParams(c, Schema.RegistrationPath);
-      await parseBody(c, Schema.Nothing, { absent: {} });
-      const command = { type: "Accept", registrationId } as const;
-      const outcome = await system.ask(LiveEvent, id, command, causeOf(c), registrationView);
-      if (!outcome.accepted) return refused(c, outcome);
-      const registration = { ...outcome.answer, version: outcome.version };
-      return answer(c, 200, registration, headersOf(outcome));
-    })
-    .delete("/:id/registrations/:registrationId", async (c) => {
-      const { id, registrationId } = parsedParams(c, Schema.RegistrationPath);
-      await parseBody(c, Schema.Nothing, { absent: {} });
-      const command = { type: "Withdraw", registrationId } as const;
-      const outcome = await system.ask(LiveEvent, id, command, causeOf(c), () => null);
-      if (!outcome.accepted) return refused(c, outcome);
-      return answer(c, 204, undefined, headersOf(outcome));
-    });
+interface PublicTexts {
+  readonly title?: string;
+  readonly description?: string | null;
+  readonly venue?: string | null;
 }
 
-function eventQueries(options: LiveEventOptions) {
+function publicTexts({ title, description, venue }: PublicTexts) {
+  return { title, description: description ?? undefined, venue: venue ?? undefined };
+}
+
+function queries(options: LiveEventOptions): readonly Route[] {
   const { system, store, db, listing, consistencyWaitMs } = options;
-  return new Hono<CallerEnv>()
-    .get("/", async (c) => {
-      const { cursor, limit, q: text, ...filter } = parsedQuery(c, Schema.EventListQuery);
+  return [
+    route({
+      id: "listEvents",
+      method: "get",
+      path: "/api/v1/events",
+      tag: "events",
+      summary: "Events by their start; drafts are shown to their organizers alone",
+      access: "caller",
+      asks: "projection",
+      class: "list",
+      query: Schema.EventListQuery,
+      answers: { 200: Schema.LiveEvents },
+    }, async (c, { query: { cursor, limit, q: text, ...filter } }) => {
       await awaitToken(c, listing, consistencyWaitMs);
       const { principal } = c.get("caller");
       const after = cursor && { startsAt: cursor[0], id: cursor[1] };
@@ -133,10 +155,18 @@ function eventQueries(options: LiveEventOptions) {
       const rows = await listEvents(db, principal, query, after, limit + 1);
       const page = pageOf(rows, limit, withoutNulls, ({ startsAt, id }) => [startsAt, id]);
       return answer(c, 200, page);
-    })
-    .get("/:id", async (c) => {
-      const { id } = parsedParams(c, Schema.EventPath);
-      const { version } = parsedQuery(c, Schema.EventQuery);
+    }),
+    route({
+      ...toEvent,
+      id: "getEvent",
+      method: "get",
+      path: "/api/v1/events/{id}",
+      summary: "An event as it is, or to its organizer as it was at a version",
+      access: "caller",
+      params: Schema.EventPath,
+      query: Schema.EventQuery,
+      problems: known("not-found", "not-organizer", "version-not-found"),
+    }, async (c, { params: { id }, query: { version } }) => {
       if (version !== undefined) return await pastEvent(c, options, id, version);
       const { principal } = c.get("caller");
       const reading = await system.read(
@@ -148,63 +178,28 @@ function eventQueries(options: LiveEventOptions) {
       );
       if (reading.view === undefined) return problemResponse(c, ...problemOf("not-found"));
       return answer(c, 200, reading.view, headersOf(reading));
-    })
-    .get("/:id/history", async (c) => {
-      const { id } = parsedParams(c, Schema.EventPath);
-      const { cursor, limit } = parsedQuery(c, Schema.HistoryQuery);
+    }),
+    route({
+      id: "listEventHistory",
+      method: "get",
+      path: "/api/v1/events/{id}/history",
+      tag: "events",
+      summary: "What happened to an event, in order, for its organizer",
+      access: "caller",
+      others: 403,
+      class: "list",
+      params: Schema.EventPath,
+      query: Schema.HistoryQuery,
+      answers: { 200: Schema.History },
+      problems: known("not-found", "not-organizer"),
+    }, async (c, { params: { id }, query: { cursor, limit } }) => {
       await requireManager(c, system, id);
       const address = { kind: LiveEvent.kind, key: id };
       const after = cursor?.[0] ?? 0;
       const events = await store.readStream(address, { after, limit: limit + 1 });
       return answer(c, 200, pageOf(events, limit, historyItem, ({ version }) => [version]));
-    });
-}
-
-function registrationQueries({ system, db, listing, consistencyWaitMs }: LiveEventOptions) {
-  return new Hono<CallerEnv>()
-    .get("/:id/registrations/me", async (c) => {
-      const { id } = parsedParams(c, Schema.EventPath);
-      const { principal } = c.get("caller");
-      const { view, ...reading } = await system.read(
-        LiveEvent,
-        id,
-        causeOf(c),
-        (state) => mayView(state, principal) ? standingOf(state, principal.id) ?? null : undefined,
-        readOptionsOf(c),
-      );
-      if (view === undefined) return problemResponse(c, ...problemOf("not-found"));
-      if (view === null) return problemResponse(c, ...problemOf("registration-not-found"));
-      return answer(c, 200, view, headersOf(reading));
-    })
-    .get("/:id/registrations", async (c) => {
-      const { id } = parsedParams(c, Schema.EventPath);
-      const { cursor, limit, status } = parsedQuery(c, Schema.RegistrationListQuery);
-      await requireManager(c, system, id);
-      await awaitToken(c, listing, consistencyWaitMs);
-      const rows = await listRegistrations(db, id, status, cursor?.[0] ?? 0, limit + 1);
-      const item = ({ arrival: _, ...shown }: typeof rows[number]) => withoutNulls(shown);
-      return answer(c, 200, pageOf(rows, limit, item, ({ arrival }) => [Number(arrival)]));
-    });
-}
-
-function ownQueries({ db, listing, consistencyWaitMs }: LiveEventOptions) {
-  return new Hono<CallerEnv>()
-    .get("/registrations", async (c) => {
-      const { cursor, limit } = parsedQuery(c, Schema.OwnRegistrationsQuery);
-      await awaitToken(c, listing, consistencyWaitMs);
-      const before = cursor && { registeredAt: cursor[0], registrationId: cursor[1] };
-      const userId = c.get("caller").principal.id;
-      const rows = await listRegistrationsOf(db, userId, before, limit + 1);
-      const keyOf = (row: typeof rows[number]) => [row.registeredAt, row.registrationId];
-      return answer(c, 200, pageOf(rows, limit, withoutNulls, keyOf));
-    })
-    .get("/notices", async (c) => {
-      const { cursor, limit } = parsedQuery(c, Schema.OwnNoticesQuery);
-      const before = cursor && { at: cursor[0], eventId: cursor[1], type: cursor[2] };
-      const rows = await listNotices(db, c.get("caller").principal.id, before, limit + 1);
-      const keyOf = ({ at, eventId, type }: typeof rows[number]) => [at, eventId, type];
-      return answer(c, 200, pageOf(rows, limit, withoutNulls, keyOf));
-    });
+    }),
+  ];
 }
 
 /** The event as it was: a past version may show what was since withdrawn, so not to everyone. */
@@ -221,7 +216,11 @@ async function pastEvent(
 }
 
 /** @throws {ProblemError} unless the event exists and the caller may manage it. */
-async function requireManager(c: Context<CallerEnv>, system: ActorSystem, id: string) {
+export async function requireManager(
+  c: Context<CallerEnv>,
+  system: ActorSystem,
+  id: string,
+): Promise<void> {
   const { principal } = c.get("caller");
   const { view: reason } = await system.read(LiveEvent, id, causeOf(c), (state) => {
     if (!mayView(state, principal)) return "not-found";
@@ -238,29 +237,9 @@ function eventView(id: string, state: LiveEvent.State, version: number) {
   return { id, ...details(state), version };
 }
 
-/** To register, or to accept an offer, leads to one event, which says how it went. */
-function registrationView({ events: [event] }: Happened) {
-  switch (event?.type) {
-    case "Registered":
-    case "Accepted":
-      return { registrationId: event.registrationId, status: "confirmed" as const };
-    case "Waitlisted": {
-      const { registrationId, position } = event;
-      return { registrationId, status: "waitlisted" as const, position };
-    }
-    default:
-      throw new Error(`A registration led to ${event?.type}`);
-  }
-}
-
 function historyItem(stored: Awaited<ReturnType<Store["readStream"]>>[number]) {
   const { version, type, data, at, principalId, correlationId, causationId } = stored;
   const { type: _, ...content } = data as Record<string, unknown>;
   const time = new Date(at).toISOString();
   return { version, type, data: content, at: time, principalId, correlationId, causationId };
-}
-
-function withoutNulls<Row extends object>(row: Row): Partial<Row> {
-  const filled = Object.entries(row).filter(([, value]) => value !== null);
-  return Object.fromEntries(filled) as Partial<Row>;
 }

@@ -2,99 +2,157 @@
  * Orders over HTTP: placed, seen, changed and cancelled by whose they are.
  *
  * An order is acknowledged once it is recorded; what it needs is kept, and trades are made, after that.
- * What would be refused then is refused here already, as far as this node knows.
  *
  * @module
  */
-import { type Context, Hono } from "hono";
-import * as Account from "../actors/account/aggregate.ts";
-import * as Market from "../actors/market/aggregate.ts";
+import type { Context } from "hono";
 import * as Order from "../actors/order/aggregate.ts";
-import { hasEnded, isFor, needOf, remainingOf } from "../actors/order/state.ts";
-import * as Portfolio from "../actors/portfolio/aggregate.ts";
-import { positionOf } from "../actors/portfolio/state.ts";
-import * as Risk from "../actors/risk/aggregate.ts";
-import { PRICE_MAX, type Side, type TimeInForce } from "../actors/trading.ts";
+import { listOrders } from "../actors/order/listing.ts";
+import { isFor } from "../actors/order/state.ts";
 import { answer } from "../lib/http/answer.ts";
-import { type CallerEnv, requireRole } from "../lib/http/caller.ts";
+import type { CallerEnv } from "../lib/http/caller.ts";
 import { causeOf } from "../lib/http/cause.ts";
 import { idOfNew } from "../lib/http/new_id.ts";
-import { type BodyParser, parsedParams } from "../lib/http/parsed.ts";
+import { type Route, route } from "../lib/http/operation.ts";
+import { pageOf } from "../lib/http/pages.ts";
 import { problemResponse } from "../lib/http/problem.ts";
-import type { Cause } from "../lib/runtime/envelope.ts";
 import type { ActorSystem } from "../lib/runtime/system.ts";
 import type { Accepted } from "../lib/runtime/turn.ts";
-import { headersOf, readOptionsOf } from "./consistency.ts";
-import { orders as problems } from "./trading_problems.ts";
+import { accountAsked } from "./accounts.ts";
+import { awaitToken, headersOf, readOptionsOf } from "./consistency.ts";
+import { placingOf, replacingOf } from "./order_foresight.ts";
+import * as View from "./order_views.ts";
+import { foreseen, orders as problems } from "./trading_problems.ts";
+import type { TradingTables } from "./trading_tables.ts";
 import * as Schema from "./trading_schemas.ts";
 
 export interface OrderOptions {
   readonly system: ActorSystem;
-  readonly parseBody: BodyParser;
+  readonly trading: TradingTables;
+  readonly consistencyWaitMs: number;
 }
 
 type Happened = Accepted<Order.State, Order.Event>;
-type Refused = Parameters<typeof problems.problemOf>[0];
 
-interface Asked {
-  readonly symbol: string;
-  readonly side: Side;
-  readonly orderType: "limit" | "market";
-  /** Of a limit order. */
-  readonly limit: number | undefined;
-  readonly quantity: number;
-  readonly timeInForce: TimeInForce;
+export function orders(options: OrderOptions): readonly Route[] {
+  return [...orderCommands(options), ...orderQueries(options)];
 }
 
-export function orders({ system, parseBody }: OrderOptions): Hono<CallerEnv> {
-  const changed = async (c: Context<CallerEnv>, command: Order.Command) => {
-    const { id } = parsedParams(c, Schema.OrderPath);
+function orderCommands({ system }: OrderOptions): readonly Route[] {
+  const changed = async (c: Context<CallerEnv>, id: string, command: Order.Command) => {
     const outcome = await system.ask(Order, id, command, causeOf(c), orderAnswer(id));
     if (!outcome.accepted) return problems.refused(c, outcome);
     return answer(c, 202, outcome.answer, headersOf(outcome));
   };
-  return new Hono<CallerEnv>()
-    .post("/", async (c) => {
-      requireRole(c, "trader", "admin");
-      const { type, price, ...order } = withPrice(await parseBody(c, Schema.NewOrder));
+  const ownOrder = {
+    path: "/api/v1/orders/{id}",
+    tag: "trading",
+    access: "caller",
+    others: 404,
+    asks: "actor",
+    limit: "trading",
+    params: Schema.OrderPath,
+    answers: { 202: View.Order },
+  } as const;
+  return [
+    route({
+      id: "placeOrder",
+      locates: true,
+      method: "post",
+      path: "/api/v1/orders",
+      tag: "trading",
+      summary: "Places an order, which then goes its way to its market",
+      access: ["trader", "admin"],
+      asks: "actor",
+      limit: "trading",
+      body: Schema.NewOrder,
+      answers: { 201: View.Order },
+      problems: problems.known("already-exists", ...foreseen),
+    }, async (c, { body }) => {
+      const { type, price, ...order } = withPrice(body);
       const cause = causeOf(c);
-      const asked = { ...order, orderType: type, limit: price };
       const id = idOfNew(cause);
-      const limit = await limitOf(system, asked, cause);
-      if (typeof limit === "string") return problemResponse(c, ...problems.problemOf(limit));
-      const reason = await refusalOf(system, { ...asked, limit }, cause);
-      if (reason !== undefined) return problemResponse(c, ...problems.problemOf(reason));
-      const command = { ...asked, type: "Place", limit } as const;
-      const outcome = await system.ask(Order, id, command, cause, orderAnswer(id));
+      const command = await placingOf(system, { ...order, orderType: type, limit: price }, cause);
+      const outcome = await system.ask(Order, id, command, cause, orderAnswer(id), {
+        isFirst: true,
+      });
       if (!outcome.accepted) return problems.refused(c, outcome);
       const Location = `/api/v1/orders/${id}`;
       return answer(c, 201, outcome.answer, { Location, ...headersOf(outcome) });
-    })
-    .get("/:id", async (c) => {
-      const { id } = parsedParams(c, Schema.OrderPath);
-      const { principal } = c.get("caller");
-      const reading = await system.read(
-        Order,
-        id,
-        causeOf(c),
-        (state, version) => isFor(state, principal) ? orderView(id, state, version) : undefined,
-        readOptionsOf(c),
-      );
-      if (reading.view === undefined) return problemResponse(c, ...problems.problemOf("not-found"));
-      return answer(c, 200, reading.view, headersOf(reading));
-    })
-    .patch("/:id", async (c) => {
-      const { price: limit, quantity } = await parseBody(c, Schema.OrderChanges);
-      return await changed(c, {
-        type: "Replace",
+    }),
+    route({
+      ...ownOrder,
+      id: "changeOrder",
+      method: "patch",
+      summary: "Asks the market for another price or quantity of an order that waits there",
+      body: Schema.OrderChanges,
+      problems: problems.known(
+        "not-found",
+        "ended",
+        "not-working",
+        "being-replaced",
+        "quantity-below-filled",
+        ...foreseen,
+      ),
+    }, async (c, { params: { id }, body: { price: limit, quantity } }) => {
+      const plan = {
         ...(limit !== undefined && { limit }),
         ...(quantity !== undefined && { quantity }),
-      });
-    })
-    .delete("/:id", async (c) => {
-      await parseBody(c, Schema.Nothing, { absent: {} });
-      return await changed(c, { type: "Cancel" });
-    });
+      };
+      return await changed(c, id, await replacingOf(system, id, plan, causeOf(c)));
+    }),
+    route({
+      ...ownOrder,
+      id: "cancelOrder",
+      method: "delete",
+      summary: "Cancels what has not been traded of an order",
+      problems: problems.known("not-found", "ended"),
+    }, async (c, { params: { id } }) => await changed(c, id, { type: "Cancel" })),
+  ];
+}
+
+function orderQueries({ system, trading, consistencyWaitMs }: OrderOptions): readonly Route[] {
+  return [
+    route({
+      id: "listOrders",
+      method: "get",
+      path: "/api/v1/orders",
+      tag: "trading",
+      summary: "The caller's orders, the newest first",
+      access: "caller",
+      asks: "projection",
+      class: "list",
+      query: Schema.OrderListQuery,
+      answers: { 200: View.Orders },
+    }, async (c, { query: { cursor, limit, accountId, ...filter } }) => {
+      const asked = { ...filter, accountId: accountAsked(c, accountId) };
+      await awaitToken(c, trading.orders, consistencyWaitMs);
+      const before = cursor && { placedAt: cursor[0], id: cursor[1] };
+      const rows = await listOrders(trading.db, asked, before, limit + 1);
+      const page = pageOf(rows, limit, View.listedView, ({ placedAt, id }) => [placedAt, id]);
+      return answer(c, 200, page);
+    }),
+    route({
+      id: "getOrder",
+      method: "get",
+      path: "/api/v1/orders/{id}",
+      tag: "trading",
+      summary: "An order as it is now",
+      access: "caller",
+      others: 404,
+      asks: "actor",
+      params: Schema.OrderPath,
+      answers: { 200: View.Order },
+      problems: problems.known("not-found"),
+    }, async (c, { params: { id } }) => {
+      const { principal } = c.get("caller");
+      const view = (state: Order.State, version: number) =>
+        isFor(state, principal) ? View.orderView(id, state, version) : undefined;
+      const reading = await system.read(Order, id, causeOf(c), view, readOptionsOf(c));
+      if (reading.view === undefined) return problemResponse(c, ...problems.problemOf("not-found"));
+      return answer(c, 200, reading.view, headersOf(reading));
+    }),
+  ];
 }
 
 type NewOrder = ReturnType<typeof Schema.NewOrder.parse>;
@@ -103,74 +161,6 @@ function withPrice(order: NewOrder): NewOrder & { readonly price: number | undef
   return order.type === "limit" ? order : { ...order, price: undefined };
 }
 
-/** How far from the last price a market order may trade: it is to find somebody, at no price whatever. */
-const COLLAR_PERCENT = 5;
-
-/** The worst price to trade at, or why there is none. */
-async function limitOf(
-  system: ActorSystem,
-  { symbol, side, limit }: Asked,
-  cause: Cause,
-): Promise<number | Refused> {
-  const { view } = await system.read(
-    Market,
-    symbol,
-    cause,
-    ({ status, price }) => ({ status, price }),
-  );
-  if (view.status === "unknown") return "unknown-symbol";
-  if (view.status === "paused") return "market-paused";
-  if (limit !== undefined) return limit;
-  return side === "buy"
-    ? Math.min(PRICE_MAX, Math.ceil(view.price * (100 + COLLAR_PERCENT) / 100))
-    : Math.max(1, Math.floor(view.price * (100 - COLLAR_PERCENT) / 100));
-}
-
-/** Why the order would be refused on its way, as far as can be told here. */
-async function refusalOf(
-  system: ActorSystem,
-  { symbol, side, limit, quantity }: Asked & { readonly limit: number },
-  cause: Cause,
-): Promise<Refused | undefined> {
-  const { id } = cause.principal;
-  const risk = await system.read(Risk, id, cause, ({ paused }) => paused);
-  if (risk.view !== undefined) return "trading-paused";
-  if (side === "buy") {
-    const { view } = await system.read(Account, id, cause, Account.availableOf);
-    return needOf(side, limit, quantity) > view ? "insufficient-cash" : undefined;
-  }
-  const { view } = await system.read(
-    Portfolio,
-    id,
-    cause,
-    (state) => Portfolio.availableOf(positionOf(state, symbol)),
-  );
-  return quantity > view ? "insufficient-shares" : undefined;
-}
-
 function orderAnswer(id: string) {
-  return ({ state, version }: Happened) => orderView(id, state, version);
-}
-
-function orderView(id: string, state: Order.State, version: number) {
-  const { status, symbol, side, timeInForce, cancelling, replacement, ending } = state;
-  return {
-    id,
-    status: cancelling !== undefined && !hasEnded(state) ? "cancelling" : status,
-    ...(ending !== undefined && { reason: ending }),
-    symbol,
-    side,
-    price: Schema.priceText(state.limit),
-    quantity: Schema.quantityText(state.quantity),
-    filled: Schema.quantityText(state.filled),
-    remaining: Schema.quantityText(remainingOf(state)),
-    timeInForce,
-    ...(replacement !== undefined && !hasEnded(state) && {
-      replacement: {
-        price: Schema.priceText(replacement.limit),
-        quantity: Schema.quantityText(replacement.quantity),
-      },
-    }),
-    version,
-  };
+  return ({ state, version }: Happened) => View.orderView(id, state, version);
 }

@@ -1,83 +1,111 @@
 /**
- * A portfolio over HTTP: what it holds, what that is worth now, and how to change its weights.
+ * A portfolio over HTTP: what it holds, what that is worth now, and what it has done.
  *
  * @module
  */
-import { Hono } from "hono";
 import * as Account from "../actors/account/aggregate.ts";
 import * as Market from "../actors/market/aggregate.ts";
-import * as Order from "../actors/order/aggregate.ts";
 import * as Portfolio from "../actors/portfolio/aggregate.ts";
-import { type ProposedOrder, rebalanced } from "../actors/portfolio/rebalancing.ts";
-import { valuationOf, type ValuedPosition } from "../actors/portfolio/valuation.ts";
+import { pricesAt } from "../actors/market/listing.ts";
+import {
+  momentsOf,
+  type Performance,
+  performanceOf,
+  type Period,
+  periods,
+  TRANSFERS_MAX,
+} from "../actors/portfolio/performance.ts";
+import { valuationOf } from "../actors/portfolio/valuation.ts";
+import { movementsOf, transferMoments } from "../actors/trading_movements.ts";
+import type { Env } from "../lib/env.ts";
 import { answer } from "../lib/http/answer.ts";
-import { type CallerEnv, requireRole } from "../lib/http/caller.ts";
 import { causeOf } from "../lib/http/cause.ts";
-import { idOfNew } from "../lib/http/new_id.ts";
-import { type BodyParser, parsedQuery } from "../lib/http/parsed.ts";
-import { problemResponse } from "../lib/http/problem.ts";
+import { type Route, route } from "../lib/http/operation.ts";
 import type { Cause } from "../lib/runtime/envelope.ts";
 import type { ActorSystem, ReadOptions } from "../lib/runtime/system.ts";
-import { stableUuid } from "../lib/stable_uuid.ts";
-import { headersOf, readOptionsOf } from "./consistency.ts";
-import { orders } from "./trading_problems.ts";
+import { accountAsked } from "./accounts.ts";
+import { awaitToken, headersOf, readOptionsOf } from "./consistency.ts";
+import * as View from "./portfolio_views.ts";
 import * as Schema from "./trading_schemas.ts";
+import type { TradingTables } from "./trading_tables.ts";
 
 export interface PortfolioOptions {
   readonly system: ActorSystem;
-  readonly parseBody: BodyParser;
+  readonly env: Pick<Env, "now">;
+  readonly trading: TradingTables;
+  readonly consistencyWaitMs: number;
 }
 
-export function portfolio({ system, parseBody }: PortfolioOptions): Hono<CallerEnv> {
-  return new Hono<CallerEnv>()
-    .get("/", async (c) => {
-      parsedQuery(c, Schema.Nothing);
-      const options = readOptionsOf(c);
-      const { account, valuation, reading } = await valued(system, causeOf(c), [], options);
-      return answer(c, 200, {
-        currency: Schema.CURRENCY,
-        cash: Schema.cashText(account.cash),
-        value: Schema.cashText(account.cash + valuation.value),
-        positions: valuation.positions.map(positionView),
-      }, headersOf(reading));
-    })
-    .post("/rebalance", async (c) => {
-      requireRole(c, "trader", "admin");
-      const { execute } = parsedQuery(c, Schema.RebalanceQuery);
-      const { weights } = await parseBody(c, Schema.Weights);
-      const cause = causeOf(c);
-      const wanted = Object.entries(weights);
-      const symbols = wanted.map(([symbol]) => symbol);
-      const { account, valuation, prices } = await valued(system, cause, symbols, strong);
-      if (symbols.some((symbol) => prices.get(symbol) === 0)) {
-        return problemResponse(c, ...orders.problemOf("unknown-symbol"));
+export function portfolio(options: PortfolioOptions): readonly Route[] {
+  const { system, env, trading, consistencyWaitMs } = options;
+  return [
+    route({
+      id: "getPortfolio",
+      method: "get",
+      path: "/api/v1/portfolio",
+      tag: "trading",
+      summary: "What the caller's cash and shares are worth at the prices of now",
+      access: "caller",
+      asks: "actor",
+      query: Schema.AccountQuery,
+      answers: { 200: View.Portfolio },
+    }, async (c, { query }) => {
+      const id = accountAsked(c, query.accountId);
+      const read = readOptionsOf(c);
+      const { account, valuation, reading } = await valued(system, causeOf(c), id, [], read);
+      return answer(c, 200, View.portfolioView(account.cash, valuation), headersOf(reading));
+    }),
+    route({
+      id: "getPerformance",
+      method: "get",
+      path: "/api/v1/portfolio/performance",
+      tag: "trading",
+      summary: "What the caller's investment has done, whatever was added to it and taken out",
+      access: "caller",
+      asks: "projection",
+      class: "list",
+      limit: "risk-analysis",
+      query: Schema.PerformanceQuery,
+      answers: { 200: View.PerformanceReport },
+    }, async (c, { query: { period, accountId } }) => {
+      const id = accountAsked(c, accountId);
+      for (const list of [trading.transfers, trading.orders, trading.tape]) {
+        await awaitToken(c, list, consistencyWaitMs);
       }
-      const targets = wanted
-        .map(([symbol, weight]) => ({ symbol, weight, price: prices.get(symbol)! }));
-      const proposed = rebalanced(valuation, Account.availableOf(account), targets);
-      if (!execute) return answer(c, 200, { orders: proposed.map(proposalView) });
-      const all = [];
-      for (const proposal of proposed) all.push(await placed(system, cause, proposal));
-      return answer(c, 201, { orders: all });
-    });
+      const performance = await performanceIn(trading.db, id, period, env.now());
+      return answer(c, 200, View.performanceView(period, performance));
+    }),
+  ];
 }
 
-const strong: ReadOptions = { isStrong: true };
+async function performanceIn(
+  db: TradingTables["db"],
+  accountId: string,
+  period: Period,
+  to: number,
+): Promise<Performance> {
+  const from = to - periods[period].lengthMs;
+  const transfers = await transferMoments(db, accountId, { from, to }, TRANSFERS_MAX + 1);
+  const moments = momentsOf(period, to, transfers);
+  const movements = await movementsOf(db, accountId, moments);
+  const symbols = new Set(movements.flatMap(({ symbol }) => symbol ?? []));
+  return performanceOf(moments, movements, await pricesAt(db, [...symbols], moments));
+}
 
 /** What somebody has, and the prices of that and of what else is asked for; 0 where there is none. */
-async function valued(
+export async function valued(
   system: ActorSystem,
   cause: Cause,
+  id: string,
   symbols: readonly string[],
   options: ReadOptions,
 ) {
-  const { id } = cause.principal;
   const reading = await system.read(Portfolio, id, cause, itself<Portfolio.State>, options);
   const { view: account } = await system.read(Account, id, cause, itself<Account.State>, options);
   const held = reading.view.positions.values().map(({ symbol }) => symbol);
   const prices = new Map(
     await Promise.all([...new Set([...symbols, ...held])].map(async (symbol) => {
-      const { view } = await system.read(Market, symbol, cause, ({ price }) => price);
+      const { view } = await system.read(Market, symbol, cause, ({ price }) => price, options);
       return [symbol, view] as const;
     })),
   );
@@ -86,41 +114,4 @@ async function valued(
 
 function itself<State>(state: State): State {
   return state;
-}
-
-/** Under an idempotency key each is placed once, however often that is asked for. */
-async function placed(system: ActorSystem, cause: Cause, proposal: ProposedOrder) {
-  const id = stableUuid(`${idOfNew(cause)}\n${proposal.symbol}`);
-  const { price: limit, ...order } = proposal;
-  const command = {
-    ...order,
-    type: "Place",
-    orderType: "limit",
-    limit,
-    timeInForce: "day",
-  } as const;
-  const outcome = await system.ask(Order, id, command, cause, ({ state }) => state.status);
-  const status = outcome.accepted ? outcome.answer : "rejected";
-  return { id, status, ...proposalView(proposal) };
-}
-
-function proposalView({ symbol, side, price, quantity }: ProposedOrder) {
-  return {
-    symbol,
-    side,
-    price: Schema.priceText(price),
-    quantity: Schema.quantityText(quantity),
-  };
-}
-
-function positionView({ symbol, quantity, price, cost, value, earned }: ValuedPosition) {
-  return {
-    symbol,
-    quantity: Schema.quantityText(quantity),
-    price: Schema.priceText(price),
-    cost: Schema.cashText(cost),
-    value: Schema.cashText(value),
-    unrealized: Schema.cashText(value - cost),
-    realized: Schema.cashText(earned),
-  };
 }

@@ -2,7 +2,7 @@
 import type * as Schedule from "../lib/jobs/schedule.ts";
 import { refusals } from "../lib/http/refusals.ts";
 
-export const { problemOf, refused } = refusals<Schedule.Reason>("schedule", "schedule", {
+export const { problemOf, known, refused } = refusals<Schedule.Reason>("schedule", "schedule", {
   "not-found": { status: 404, title: "No such schedule" },
   "already-exists": { status: 409, title: "The schedule exists already" },
   "already-paused": { status: 409, title: "The schedule is paused already" },

@@ -1,6 +1,7 @@
-/** What the routes of schedules accept. Rules beyond shape are the schedule's. */
+/** What the routes of schedules accept and answer. Rules beyond shape are the schedule's. */
 import { z } from "zod";
-import { pageParameters, placeIn } from "../lib/http/pages.ts";
+import { time } from "../lib/http/instant.ts";
+import { pageParameters, pageSchema, placeIn } from "../lib/http/pages.ts";
 import { text } from "../lib/http/text.ts";
 import { isCron, isTimeZone } from "../lib/jobs/cron.ts";
 import { type JobDefinition, PAYLOAD_BYTES_MAX, PayloadTooLarge } from "../lib/jobs/job.ts";
@@ -9,6 +10,7 @@ import {
   isScheduleId,
   JITTER_MS_MAX,
   missedPolicies,
+  SCHEDULE_ID,
   scheduledJob,
 } from "../lib/jobs/schedule_plan.ts";
 import { DEPTH_MAX, isKeepable } from "./dead_letters.ts";
@@ -16,17 +18,35 @@ import { DEPTH_MAX, isKeepable } from "./dead_letters.ts";
 const cron = z.string().refine(isCron, {
   error: "Must be five fields, a space between each: minute, hour, day of the month, month, " +
     "day of the week; at most 200 characters",
+}).meta({
+  description: "Minute, hour, day of the month, month and day of the week",
+  maxLength: 200,
+  examples: ["30 8 * * 1-5"],
 });
 const timeZone = text({ min: 1, max: 100 }).refine(isTimeZone, {
   error: "Must be a time zone that the platform knows, such as Europe/Berlin",
-});
-const missed = z.enum(missedPolicies);
-const jitterMs = z.int().min(0).max(JITTER_MS_MAX);
+}).meta({ examples: ["Europe/Berlin"] });
+const missed = z.enum(missedPolicies)
+  .describe("What becomes of the times at which nobody could act: nothing, one run, or a run each");
+const jitterMs = z.int().min(0).max(JITTER_MS_MAX).describe("Each run comes so much later at most");
 
 // Depth is bounded before the parser of a job walks it.
 const payload = z.custom<unknown>((value) => value !== undefined && isKeepable(value), {
   error: `Must be JSON without U+0000 or unpaired surrogates, at most ${DEPTH_MAX} deep`,
-});
+}).meta({ override: {}, description: "What the type of job takes" });
+
+const planned = {
+  cron: "30 8 * * 1-5",
+  timeZone: "Europe/Berlin",
+  job: {
+    type: "live_event.tell_attendees",
+    payload: {
+      eventId: "3f0c1d6e-3c0c-4c4b-9a53-0a6a2f2d4a11",
+      type: "reminder",
+      at: "2040-05-31T18:00:00.000Z",
+    },
+  },
+};
 
 /** The bodies that name a job, for a service that knows these. */
 export function bodiesFor(definitions: readonly JobDefinition[]) {
@@ -38,14 +58,14 @@ export function bodiesFor(definitions: readonly JobDefinition[]) {
       job,
       missed: missed.default("skip"),
       jitterMs: jitterMs.default(0),
-    }),
+    }).meta({ id: "NewSchedule", examples: [planned] }),
     ScheduleChanges: z.strictObject({
       cron: cron.exactOptional(),
       timeZone: timeZone.exactOptional(),
       job: job.exactOptional(),
       missed: missed.exactOptional(),
       jitterMs: jitterMs.exactOptional(),
-    }),
+    }).meta({ id: "ScheduleChanges", examples: [{ cron: "0 9 * * *" }] }),
   };
 }
 
@@ -90,7 +110,12 @@ function faultsIn(error: unknown): readonly PayloadFault[] {
 }
 
 export const SchedulePath = z.object({
-  id: z.string().toLowerCase().refine(isScheduleId, { error: "Must be the id of a schedule" }),
+  id: z.string().toLowerCase().refine(isScheduleId, { error: "Must be the id of a schedule" })
+    .meta({
+      description:
+        "Of one made here a UUID, of one in the code of the service the name it has there",
+      pattern: SCHEDULE_ID.source,
+    }),
 });
 
 export const ScheduleListQuery = z.strictObject({
@@ -99,5 +124,31 @@ export const ScheduleListQuery = z.strictObject({
   status: z.enum(statuses).exactOptional(),
 });
 
-/** The body of a command that takes none. */
-export const Nothing = z.strictObject({});
+const lastRun = z.strictObject({ scheduledFor: time, at: time.describe("When it was enqueued") })
+  .exactOptional();
+
+const shown = {
+  id: z.string(),
+  cron: z.string(),
+  timeZone: z.string(),
+  missed,
+  jitterMs,
+  status: z.enum(statuses),
+  isInCode: z.boolean(),
+  lastRun,
+  version: z.int().min(1).describe("How many events it has; its `ETag`"),
+};
+
+export const Schedule = z.strictObject({
+  ...shown,
+  job: z.strictObject({ type: z.string(), queue: z.string(), payload: z.unknown() }),
+  nextRuns: z.array(time),
+}).meta({ id: "Schedule" });
+
+export const Schedules = pageSchema(
+  z.strictObject({
+    ...shown,
+    job: z.strictObject({ type: z.string(), queue: z.string() }),
+    nextAt: time.exactOptional(),
+  }).meta({ id: "ListedSchedule" }),
+);

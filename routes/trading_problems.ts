@@ -4,17 +4,10 @@ import type * as Market from "../actors/market/aggregate.ts";
 import type * as Order from "../actors/order/aggregate.ts";
 import type * as Portfolio from "../actors/portfolio/aggregate.ts";
 import type * as Risk from "../actors/risk/aggregate.ts";
+import type { Foreseen } from "../actors/trading.ts";
 import { refusals } from "../lib/http/refusals.ts";
 
-type OrderReason =
-  | Order.Reason
-  | "unknown-symbol"
-  | "market-paused"
-  | "trading-paused"
-  | "insufficient-cash"
-  | "insufficient-shares";
-
-export const orders = refusals<OrderReason>("order", "order", {
+export const orders = refusals<Order.Reason>("order", "order", {
   "not-found": { status: 404, title: "No such order" },
   "already-exists": { status: 409, title: "The order exists already" },
   "ended": { status: 409, title: "The order has come to its end" },
@@ -28,6 +21,15 @@ export const orders = refusals<OrderReason>("order", "order", {
   "insufficient-shares": { status: 409, title: "The account has not as many shares to spare" },
 });
 
+/** Why an order cannot be placed, as far as that is known before it is on its way. */
+export const foreseen = [
+  "unknown-symbol",
+  "market-paused",
+  "trading-paused",
+  "insufficient-cash",
+  "insufficient-shares",
+] as const satisfies readonly Foreseen[];
+
 export const accounts = refusals<Account.Reason | Portfolio.Reason>("account", "account", {
   "insufficient-cash": { status: 409, title: "The account has not as much cash to spare" },
   "insufficient-shares": { status: 409, title: "The account has not as many shares to spare" },
@@ -38,6 +40,7 @@ export const markets = refusals<Market.Reason>("market", "market", {
   "already-paused": { status: 409, title: "Trading is paused already" },
   "not-paused": { status: 409, title: "Trading is not paused" },
   "already-exists": { status: 409, title: "The alert exists already" },
+  "too-many-own-alerts": { status: 409, title: "You have as many alerts there as one may" },
   "too-many-alerts": { status: 409, title: "There are as many alerts as the market takes" },
 });
 

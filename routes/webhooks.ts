@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type Context, Hono } from "hono";
+import type { Context } from "hono";
 import type { Kysely } from "kysely";
 import * as WebhookEndpoint from "../actors/webhook_endpoint/aggregate.ts";
 import { deliveriesOf } from "../actors/webhook_endpoint/deliveries.ts";
@@ -19,21 +19,22 @@ import {
   type Replayed,
   type ReplayRequest,
 } from "../actors/webhook_endpoint/replay.ts";
-import { answer } from "../lib/http/answer.ts";
-import { type CallerEnv, requireRole } from "../lib/http/caller.ts";
+import { answer, withoutNulls } from "../lib/http/answer.ts";
+import type { CallerEnv } from "../lib/http/caller.ts";
 import { causeOf } from "../lib/http/cause.ts";
 import { idOfNew } from "../lib/http/new_id.ts";
+import { type Route, route } from "../lib/http/operation.ts";
 import { pageOf } from "../lib/http/pages.ts";
-import { type BodyParser, parsedParams, parsedQuery } from "../lib/http/parsed.ts";
 import { ProblemError, problemResponse } from "../lib/http/problem.ts";
-import { refusals } from "../lib/http/refusals.ts";
 import type { DeadLetters, LaneStanding } from "../lib/runtime/outbox.ts";
 import { feedStart } from "../lib/runtime/store.ts";
 import type { ActorSystem } from "../lib/runtime/system.ts";
-import type { Accepted, Outcome } from "../lib/runtime/turn.ts";
 import type { Admit } from "../lib/webhooks/destination.ts";
+import { operatorOf } from "./audited.ts";
 import { awaitToken, headersOf, readOptionsOf, type Showing } from "./consistency.ts";
+import { ENDPOINTS_MAX, known, problemOf, refused } from "./webhook_problems.ts";
 import * as Schema from "./webhook_schemas.ts";
+import { endpointView, listed, standingView, viewOf, withSecret } from "./webhook_views.ts";
 
 export interface WebhookParts {
   readonly db: Kysely<WebhookTables>;
@@ -46,103 +47,53 @@ export interface WebhookParts {
 
 export interface WebhookOptions {
   readonly system: ActorSystem;
-  readonly parseBody: BodyParser;
   readonly consistencyWaitMs: number;
   readonly deadLetters: Pick<DeadLetters, "redrive">;
   readonly webhooks: WebhookParts;
   readonly webhookListing: Showing;
 }
 
-export const ENDPOINTS_MAX = 20;
-
-type Happened = Accepted<WebhookEndpoint.State, WebhookEndpoint.Event>;
-type Refusal = Extract<Outcome<unknown, WebhookEndpoint.Reason>, { accepted: false }>;
-
-export function webhooks(options: WebhookOptions): Hono<CallerEnv> {
-  return new Hono<CallerEnv>()
-    .use(async (c, next) => {
-      requireRole(c, "organizer", "admin");
-      await next();
-    })
-    .route("/", endpointCommands(options))
-    .route("/", endpointQueries(options))
-    .route("/", operatorCommands(options));
+export function webhooks(options: WebhookOptions): readonly Route[] {
+  return [
+    ...queries(options),
+    creation(options),
+    ...changes(options),
+    ...secretsAndTests(options),
+    replays(options),
+  ];
 }
 
-function endpointCommands({ system, parseBody, webhooks }: WebhookOptions) {
-  const { db, admit, newSecret } = webhooks;
-  const answered = async (c: Context<CallerEnv>, command: WebhookEndpoint.Command) => {
-    const { id } = parsedParams(c, Schema.EndpointPath);
-    const outcome = await system.ask(WebhookEndpoint, id, command, causeOf(c), viewOf(id));
-    if (!outcome.accepted) return refused(c, outcome);
-    return answer(c, 200, outcome.answer, headersOf(outcome));
-  };
-  const bare = async (c: Context<CallerEnv>, command: WebhookEndpoint.Command) => {
-    await parseBody(c, Schema.Nothing, { absent: {} });
-    return await answered(c, command);
-  };
-  return new Hono<CallerEnv>()
-    .post("/", async (c) => {
-      const wanted = await parseBody(c, Schema.NewEndpoint);
-      const cause = causeOf(c);
-      await requireAdmitted(admit, wanted.url);
-      if (await countEndpoints(db, cause.principal.id, ENDPOINTS_MAX) === ENDPOINTS_MAX) {
-        return problemResponse(c, ...problemOf("too-many"));
-      }
-      const id = idOfNew(cause);
-      const command = { type: "Create", ...wanted, secret: newSecret() } as const;
-      const outcome = await system.ask(WebhookEndpoint, id, command, cause, withSecret(id));
-      if (!outcome.accepted) return refused(c, outcome);
-      const Location = `/api/v1/webhooks/${id}`;
-      return answer(c, 201, outcome.answer, { Location, ...unkept, ...headersOf(outcome) });
-    })
-    .patch("/:id", async (c) => {
-      const changes = await parseBody(c, Schema.EndpointChanges);
-      if (changes.url !== undefined) await requireAdmitted(admit, changes.url);
-      return await answered(c, { type: "Revise", ...changes });
-    })
-    .post("/:id/enable", (c) => bare(c, { type: "Enable" }))
-    .post("/:id/disable", (c) => bare(c, { type: "Disable" }))
-    .post("/:id/secret", async (c) => {
-      const { id } = parsedParams(c, Schema.EndpointPath);
-      await parseBody(c, Schema.Nothing, { absent: {} });
-      const command = { type: "RotateSecret", secret: newSecret() } as const;
-      const outcome = await system.ask(WebhookEndpoint, id, command, causeOf(c), withSecret(id));
-      if (!outcome.accepted) return refused(c, outcome);
-      return answer(c, 200, outcome.answer, { ...unkept, ...headersOf(outcome) });
-    })
-    .post("/:id/test", async (c) => {
-      const { id } = parsedParams(c, Schema.EndpointPath);
-      await parseBody(c, Schema.Nothing, { absent: {} });
-      const command = { type: "Test" } as const;
-      const outcome = await system.ask(WebhookEndpoint, id, command, causeOf(c), viewOf(id));
-      if (!outcome.accepted) return refused(c, outcome);
-      return answer(c, 202, { type: "webhook.test" }, headersOf(outcome));
-    })
-    .delete("/:id", async (c) => {
-      const { id } = parsedParams(c, Schema.EndpointPath);
-      await parseBody(c, Schema.Nothing, { absent: {} });
-      const command = { type: "Delete" } as const;
-      const outcome = await system.ask(WebhookEndpoint, id, command, causeOf(c), () => null);
-      if (!outcome.accepted) return refused(c, outcome);
-      return answer(c, 204, undefined, headersOf(outcome));
-    });
-}
+const ofOwner = { tag: "webhooks", access: ["organizer", "admin"], asks: "actor" } as const;
+const one = { ...ofOwner, others: 404, params: Schema.EndpointPath } as const;
 
-function endpointQueries(
-  { system, webhooks, webhookListing, consistencyWaitMs }: WebhookOptions,
-) {
+function queries({ system, webhooks, webhookListing, consistencyWaitMs }: WebhookOptions) {
   const { db, standingOf, now } = webhooks;
-  return new Hono<CallerEnv>()
-    .get("/", async (c) => {
-      const { cursor, limit } = parsedQuery(c, Schema.ListQuery);
+  return [
+    route({
+      ...ofOwner,
+      id: "listWebhooks",
+      method: "get",
+      path: "/api/v1/webhooks",
+      summary: "The caller's webhook endpoints",
+      asks: "projection",
+      class: "list",
+      query: Schema.ListQuery,
+      answers: { 200: Schema.Endpoints },
+    }, async (c, { query: { cursor, limit } }) => {
       await awaitToken(c, webhookListing, consistencyWaitMs);
       const { id } = c.get("caller").principal;
       const rows = await listEndpoints(db, id, cursor?.[0] ?? "", limit + 1);
       return answer(c, 200, pageOf(rows, limit, listed, (row) => [row.id]));
-    })
-    .get("/:id", async (c) => {
-      const { id } = parsedParams(c, Schema.EndpointPath);
+    }),
+    route({
+      ...one,
+      id: "getWebhook",
+      method: "get",
+      path: "/api/v1/webhooks/{id}",
+      summary: "A webhook endpoint, and how its deliveries go",
+      answers: { 200: Schema.EndpointWithDelivery },
+      problems: known("not-found"),
+    }, async (c, { params: { id } }) => {
       const { principal } = c.get("caller");
       const { view, ...reading } = await system.read(
         WebhookEndpoint,
@@ -156,109 +107,177 @@ function endpointQueries(
       const [standing, deliveries] = await Promise.all([standingOf(id), deliveriesOf(db, id)]);
       const delivery = { ...standingView(standing, now()), ...withoutNulls(deliveries ?? {}) };
       return answer(c, 200, { ...view, delivery }, headersOf(reading));
-    });
+    }),
+  ];
 }
 
-function operatorCommands({ system, parseBody, deadLetters, webhooks }: WebhookOptions) {
-  return new Hono<CallerEnv>()
-    .post("/:id/replay", async (c) => {
-      requireRole(c, "admin");
-      const { id } = parsedParams(c, Schema.EndpointPath);
-      const asked = await parseBody(c, Schema.Replay);
-      const { principal } = c.get("caller");
-      const { view } = await system.read(WebhookEndpoint, id, causeOf(c), (state) => {
-        if (!WebhookEndpoint.mayManage(state, principal)) return "not-found";
-        return state.status === "enabled" ? state : "disabled";
-      }, { isStrong: true });
-      if (typeof view === "string") return problemResponse(c, ...problemOf(view));
-      if ("deadLetters" in asked) {
-        const which = { kind: WebhookEndpoint.lane, key: id, limit: REPLAY_MAX };
-        const raised = await deadLetters.redrive(which, principal);
-        return answer(c, 202, { replayed: raised.length });
-      }
-      const { from, to = webhooks.now(), cursor } = asked;
-      const { messages, next } = await webhooks.replay({
-        endpointId: id,
-        ownerId: view.ownerId,
-        types: view.types,
-        operatorId: principal.id,
-        from,
-        to,
-        after: cursor === undefined ? feedStart : { transaction: cursor[0], position: cursor[1] },
-      });
-      const page = pageOf(next === undefined ? [] : [next, next], 1, (place) => place, placeOf);
-      const { nextCursor } = page;
-      return answer(c, 202, {
-        replayed: messages,
-        ...(nextCursor !== undefined && { nextCursor }),
-      });
+function creation({ system, webhooks: { db, admit, newSecret } }: WebhookOptions): Route {
+  return route({
+    ...ofOwner,
+    id: "createWebhook",
+    locates: true,
+    method: "post",
+    path: "/api/v1/webhooks",
+    summary: "Has a URL told of what happens to the caller's events",
+    body: Schema.NewEndpoint,
+    answers: { 201: Schema.EndpointWithSecret },
+    problems: known("already-exists", "too-many", "forbidden-url"),
+  }, async (c, { body: wanted }) => {
+    const cause = causeOf(c);
+    await requireAdmitted(admit, wanted.url);
+    if (await countEndpoints(db, cause.principal.id, ENDPOINTS_MAX) === ENDPOINTS_MAX) {
+      return problemResponse(c, ...problemOf("too-many"));
+    }
+    const id = idOfNew(cause);
+    const command = { type: "Create", ...wanted, secret: newSecret() } as const;
+    const outcome = await system.ask(WebhookEndpoint, id, command, cause, withSecret(id), {
+      isFirst: true,
     });
+    if (!outcome.accepted) return refused(c, outcome);
+    const Location = `/api/v1/webhooks/${id}`;
+    return answer(c, 201, outcome.answer, { Location, ...headersOf(outcome) });
+  });
+}
+
+function changes({ system, webhooks: { admit } }: WebhookOptions): readonly Route[] {
+  const answered = async (c: Context<CallerEnv>, id: string, command: WebhookEndpoint.Command) => {
+    const outcome = await system.ask(WebhookEndpoint, id, command, causeOf(c), viewOf(id));
+    if (!outcome.accepted) return refused(c, outcome);
+    return answer(c, 200, outcome.answer, headersOf(outcome));
+  };
+  const changing = { ...one, answers: { 200: Schema.Endpoint } } as const;
+  return [
+    route({
+      ...changing,
+      id: "reviseWebhook",
+      method: "patch",
+      path: "/api/v1/webhooks/{id}",
+      summary: "Changes where a webhook endpoint is, or what it is told of",
+      body: Schema.EndpointChanges,
+      problems: known("not-found", "forbidden-url"),
+    }, async (c, { params, body }) => {
+      if (body.url !== undefined) await requireAdmitted(admit, body.url);
+      return await answered(c, params.id, { type: "Revise", ...body });
+    }),
+    route({
+      ...changing,
+      id: "enableWebhook",
+      method: "post",
+      path: "/api/v1/webhooks/{id}/enable",
+      summary: "Has a webhook endpoint told of what happens from now on",
+      problems: known("not-found"),
+    }, (c, { params }) => answered(c, params.id, { type: "Enable" })),
+    route({
+      ...changing,
+      id: "disableWebhook",
+      method: "post",
+      path: "/api/v1/webhooks/{id}/disable",
+      summary: "Has a webhook endpoint told of nothing any more",
+      problems: known("not-found"),
+    }, (c, { params }) => answered(c, params.id, { type: "Disable" })),
+    route({
+      ...one,
+      id: "deleteWebhook",
+      method: "delete",
+      path: "/api/v1/webhooks/{id}",
+      summary: "Forgets a webhook endpoint and its secrets",
+      answers: { 204: null },
+      problems: known("not-found"),
+    }, async (c, { params: { id } }) => {
+      const command = { type: "Delete" } as const;
+      const outcome = await system.ask(WebhookEndpoint, id, command, causeOf(c), () => null);
+      if (!outcome.accepted) return refused(c, outcome);
+      return answer(c, 204, undefined, headersOf(outcome));
+    }),
+  ];
+}
+
+function secretsAndTests({ system, webhooks: { newSecret } }: WebhookOptions): readonly Route[] {
+  return [
+    route({
+      ...one,
+      id: "rotateWebhookSecret",
+      method: "post",
+      path: "/api/v1/webhooks/{id}/secret",
+      summary: "Makes a new secret; the one before signs as well for a day",
+      answers: { 200: Schema.EndpointWithSecret },
+      problems: known("not-found"),
+    }, async (c, { params: { id } }) => {
+      const command = { type: "RotateSecret", secret: newSecret() } as const;
+      const outcome = await system.ask(WebhookEndpoint, id, command, causeOf(c), withSecret(id));
+      if (!outcome.accepted) return refused(c, outcome);
+      return answer(c, 200, outcome.answer, { ...headersOf(outcome) });
+    }),
+    route({
+      ...one,
+      id: "testWebhook",
+      method: "post",
+      path: "/api/v1/webhooks/{id}/test",
+      summary: "Sends a test by the way that everything goes",
+      answers: { 202: Schema.TestAccepted },
+      problems: known("not-found", "disabled"),
+    }, async (c, { params: { id } }) => {
+      const command = { type: "Test" } as const;
+      const outcome = await system.ask(WebhookEndpoint, id, command, causeOf(c), viewOf(id));
+      if (!outcome.accepted) return refused(c, outcome);
+      return answer(c, 202, { type: "webhook.test" }, headersOf(outcome));
+    }),
+  ];
+}
+
+function replays({ system, deadLetters, webhooks }: WebhookOptions): Route {
+  return route({
+    id: "replayWebhook",
+    act: { name: "webhook replay", on: "webhook_endpoint", isKeptWithin: true },
+    method: "post",
+    path: "/api/v1/webhooks/{id}/replay",
+    tag: "webhooks",
+    summary: "Tells a webhook endpoint again what happened in a time, or what it failed to take",
+    access: ["admin"],
+    params: Schema.EndpointPath,
+    body: Schema.Replay,
+    answers: { 202: Schema.Replayed },
+    problems: known("not-found", "disabled"),
+  }, async (c, { params: { id }, body: asked }) => {
+    const { principal } = c.get("caller");
+    const { view } = await system.read(WebhookEndpoint, id, causeOf(c), (state) => {
+      if (!WebhookEndpoint.mayManage(state, principal)) return "not-found";
+      return state.status === "enabled" ? state : "disabled";
+    }, { isStrong: true });
+    if (typeof view === "string") return problemResponse(c, ...problemOf(view));
+    if ("deadLetters" in asked) {
+      const which = { kind: WebhookEndpoint.lane, key: id, limit: REPLAY_MAX };
+      const raised = await deadLetters.redrive(which, operatorOf(c));
+      return answer(c, 202, { replayed: raised.length });
+    }
+    const { from, to = webhooks.now(), cursor } = asked;
+    const { messages, next } = await webhooks.replay({
+      endpointId: id,
+      ownerId: view.ownerId,
+      types: view.types,
+      operator: operatorOf(c),
+      from,
+      to,
+      after: cursor === undefined ? feedStart : { transaction: cursor[0], position: cursor[1] },
+    });
+    const page = pageOf(next === undefined ? [] : [next, next], 1, (place) => place, placeOf);
+    const { nextCursor } = page;
+    return answer(c, 202, {
+      replayed: messages,
+      ...(nextCursor !== undefined && { nextCursor }),
+    });
+  });
 }
 
 /** @throws {ProblemError} 422 that names the field. */
 async function requireAdmitted(admit: Admit, url: string): Promise<void> {
   const admission = await admit(url);
   if (admission.isAdmitted) return;
-  throw new ProblemError("/problems/webhook/forbidden-url", {
-    status: 422,
-    title: "Nothing may be sent to this URL",
-    errors: [{ path: ["url"], message: admission.reason }],
-  });
-}
-
-/** What holds a secret stays in no cache. */
-const unkept = { "Cache-Control": "no-store" };
-
-function endpointView(id: string, state: WebhookEndpoint.State, version: number) {
-  return { id, ...WebhookEndpoint.details(state), version };
-}
-
-function viewOf(id: string) {
-  return ({ state, version }: Happened) => endpointView(id, state, version);
-}
-
-function withSecret(id: string) {
-  return ({ state, version }: Happened) => {
-    return { ...endpointView(id, state, version), secret: state.secret };
-  };
-}
-
-/** The lane is the breaker: while it rests, nothing is sent; then one message tries the way. */
-function standingView({ waiting, attempts, restMs }: LaneStanding, now: number) {
-  const isResting = restMs > 0;
-  const breaker = attempts === 0 ? "closed" : isResting ? "open" : "half-open";
-  return {
-    breaker,
-    failedAttempts: attempts,
-    ...(isResting && { nextAttemptAt: new Date(now + restMs).toISOString() }),
-    waiting,
-  };
-}
-
-function listed(row: Awaited<ReturnType<typeof listEndpoints>>[number]) {
-  return { ...withoutNulls(row), version: Number(row.version) };
-}
-
-function withoutNulls<Row extends object>(row: Row): Partial<Row> {
-  const filled = Object.entries(row).filter(([, value]) => value !== null);
-  return Object.fromEntries(filled) as Partial<Row>;
+  const [type, problem] = problemOf("forbidden-url");
+  const errors = [{ path: ["url"], message: admission.reason }];
+  throw new ProblemError(type, { ...problem, errors });
 }
 
 function placeOf({ transaction, position }: { transaction: string; position: string }) {
   return [transaction, position];
 }
-
-const { problemOf, refused } = refusals<WebhookEndpoint.Reason | "too-many">(
-  "webhook",
-  "endpoint",
-  {
-    "not-found": { status: 404, title: "No such webhook endpoint" },
-    "already-exists": { status: 409, title: "The webhook endpoint exists already" },
-    "disabled": { status: 409, title: "The webhook endpoint is disabled" },
-    "too-many": {
-      status: 409,
-      title: "There are too many webhook endpoints",
-      detail: `Nobody may have more than ${ENDPOINTS_MAX}`,
-    },
-  },
-);

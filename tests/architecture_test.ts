@@ -4,12 +4,14 @@ import { dirname, join, relative } from "node:path";
 
 /** Each folder, and what it may import beyond its own: project folders and packages. */
 const allowed: Record<string, readonly string[]> = {
-  "lib": ["zod"],
+  "lib": ["ipaddr.js", "zod"],
   "lib/resilience": ["lib", "cockatiel"],
   "lib/runtime": ["lib", "lib/resilience"],
   "lib/jobs": ["lib", "lib/resilience", "lib/runtime", "croner", "zod"],
   "lib/jobs/flow": ["lib/jobs", "lib/runtime", "zod"],
-  "lib/memory": ["lib", "lib/jobs", "lib/runtime"],
+  "lib/kv": ["lib", "lib/resilience"],
+  "lib/limits": ["lib", "lib/kv", "lib/resilience", "lru-cache"],
+  "lib/memory": ["lib", "lib/kv", "lib/jobs", "lib/runtime"],
   "lib/postgres": [
     "lib",
     "lib/jobs",
@@ -21,10 +23,25 @@ const allowed: Record<string, readonly string[]> = {
     "kysely",
     "postgres",
   ],
-  "lib/redis": ["lib", "lib/resilience", "lib/runtime", "@redis/client", "zod"],
+  "lib/upstash": ["lib", "lib/kv", "lib/resilience", "@upstash/redis"],
+  "lib/redis": ["lib", "lib/kv", "lib/resilience", "lib/runtime", "@redis/client", "zod"],
   "lib/telemetry": ["lib", "lib/runtime", "@opentelemetry/api"],
-  "lib/http": ["lib", "lib/resilience", "lib/runtime", "hono", "jose", "lru-cache", "zod"],
+  "lib/http": [
+    "lib",
+    "lib/limits",
+    "lib/resilience",
+    "lib/runtime",
+    "hono",
+    "ipaddr.js",
+    "jose",
+    "lru-cache",
+    "obscenity",
+    "zod",
+    "zod-openapi",
+  ],
   "lib/webhooks": ["lib", "lib/resilience", "lib/runtime", "ipaddr.js"],
+  "lib/passwords": ["lib", "lib/resilience", "hash-wasm", "popular-passwords"],
+  "lib/mail": ["nodemailer"],
   "actors": ["lib/jobs", "lib/runtime", "kysely", "zod"],
   "routes": [
     "lib",
@@ -32,11 +49,14 @@ const allowed: Record<string, readonly string[]> = {
     "lib/http",
     "lib/jobs",
     "lib/jobs/flow",
+    "lib/mail",
+    "lib/passwords",
     "lib/resilience",
     "lib/runtime",
     "lib/webhooks",
     "hono",
     "kysely",
+    "swagger-ui-dist",
     "zod",
   ],
   "migrations": ["kysely"],
@@ -44,14 +64,24 @@ const allowed: Record<string, readonly string[]> = {
 
 /** Where a package may be met, if not in the whole folder. Types weigh nothing and may pass. */
 const homes: Record<string, RegExp> = {
+  "ipaddr.js": /^lib\/(config|http\/client_address|webhooks\/addresses)\.ts$/,
   "croner": /^lib\/jobs\/cron\.ts$/,
+  "swagger-ui-dist": /^routes\/documentation\.ts$/,
+  "zod-openapi": /^lib\/http\/openapi\.ts$/,
   "zod": /^(lib\/config\.ts|lib\/http\/.+|lib\/jobs\/.+|lib\/redis\/.+|actors\/.+|routes\/.+)$/,
   "kysely":
-    /^(lib\/postgres\/.+|migrations\/.+|actors\/.+\/(projection|listing|inbox|deliveries|replay|public_feed)\.ts)$/,
+    /^(lib\/postgres\/.+|migrations\/.+|actors\/.+\/(projection|listing|inbox|deliveries|replay|public_feed|revocations)\.ts|actors\/trading_(alerts|movements|transfers)\.ts)$/,
 };
 
 /** Where only `Env` may bring in time, chance, waiting and the world outside. */
-const pure = ["lib/runtime", "lib/jobs", "lib/resilience", "lib/memory", "actors"];
+const pure = [
+  "lib/runtime",
+  "lib/jobs",
+  "lib/resilience",
+  "lib/memory",
+  "lib/limits",
+  "actors",
+];
 
 const impurity =
   /\b(Date\.now|Math\.random|crypto\.|setTimeout|setInterval|setImmediate|queueMicrotask|fetch\(|Deno\.|performance\.|WeakRef|FinalizationRegistry|console\.)|\bnew Date(?!\s*\(\s*[^\s)])|(?<!new )\bDate\(|"node:/g;

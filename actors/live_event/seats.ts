@@ -46,7 +46,9 @@ export function acceptOffer(
   const registration = state.registrations.get(registrationId);
   if (!registration) return reject("registration-not-found");
   const { userId, status } = registration;
-  if (userId !== principal.id) return reject("not-yours");
+  // Who may not know of a registration hears what they hear of one that is not there.
+  const isKnown = mayManage(state, principal);
+  if (userId !== principal.id) return reject(isKnown ? "not-yours" : "registration-not-found");
   if (state.status === "cancelled" || state.status === "completed") return reject(state.status);
   if (status !== "offered") return reject("not-offered");
   // By the clock, though its timer may be late: the next in line was promised that much.
@@ -64,7 +66,9 @@ export function withdraw(
   const registration = state.registrations.get(registrationId);
   if (!registration) return reject("registration-not-found");
   const { userId, status } = registration;
-  if (userId !== principal.id && !mayManage(state, principal)) return reject("not-yours");
+  if (userId !== principal.id && !mayManage(state, principal)) {
+    return reject("registration-not-found");
+  }
   if (!isAfter(state.startsAt, at)) return reject("already-started");
   const freed = status !== "waitlisted" && state.status === "published" ? 1 : 0;
   const withdrawn: Event = { type: "Withdrawn", registrationId, userId, status };

@@ -5,7 +5,10 @@
  * - an order trades with the best price first and, at one price, with whoever came first;
  * - what is traded on one side is traded on the other, at the same price and in the same event;
  * - an order trades no more than its quantity, never beyond its limit, and not with its own account;
- * - while trading is paused nothing is traded, and orders can be withdrawn;
+ * - all this as if an order were matched at once, though one that trades with very many is in several
+ *   turns: what arrives in between is decided after it, in its order;
+ * - while trading is paused no order is taken, and those that wait can be withdrawn; one that was taken
+ *   before is matched to its end;
  * - every order that is submitted is answered.
  *
  * @module
@@ -13,9 +16,10 @@
 import { accept, type DecisionContext, reject } from "../../lib/runtime/aggregate.ts";
 import { removeAlert, setAlert, triggered } from "./alerts.ts";
 import { Command, type CommandOf, kind, type Reason, type Verdict } from "./commands.ts";
-import { Event, type EventOf } from "./events.ts";
+import { Event } from "./events.ts";
 import { evolve } from "./evolve.ts";
-import { replace, submit, withdraw } from "./orders.ts";
+import { awaited, goOn, isInTheMiddle, postpone } from "./going_on.ts";
+import { decideOn } from "./orders.ts";
 import { snapshot } from "./snapshot.ts";
 import { initial, type State } from "./state.ts";
 
@@ -28,13 +32,20 @@ export const afterBurial = "park";
 export const SENTIMENT_THRESHOLD = 70;
 
 export function decide(state: State, command: Command, context: DecisionContext): Verdict {
+  if (command.type === "GoOn") return goOn(state, context);
+  return awaited(state, decided(state, command, context), context);
+}
+
+function decided(
+  state: State,
+  command: Exclude<Command, CommandOf<"GoOn">>,
+  context: DecisionContext,
+): Verdict {
   switch (command.type) {
     case "Submit":
-      return withAlerts(state, submit(state, command, context));
     case "Withdraw":
-      return withdraw(state, command);
     case "Replace":
-      return withAlerts(state, replace(state, command, context));
+      return isInTheMiddle(state) ? postpone(state, command) : decideOn(state, command, context);
     case "Quote":
       return quote(state, command);
     case "RecordSentiment":
@@ -42,7 +53,7 @@ export function decide(state: State, command: Command, context: DecisionContext)
     case "Pause":
       return pause(state, command);
     case "Resume":
-      return state.status === "paused" ? accept({ type: "TradingResumed" }) : reject("not-paused");
+      return resume(state);
     case "SetAlert":
       return setAlert(state, command, context);
     case "RemoveAlert":
@@ -53,21 +64,6 @@ export function decide(state: State, command: Command, context: DecisionContext)
 /** A feed is believed, in the order in which it is heard: its times are for readers. */
 function quote({ alerts }: State, { type: _, ...quotation }: CommandOf<"Quote">): Verdict {
   return accept<Event>({ ...quotation, type: "PriceQuoted" }, ...triggered(alerts, quotation));
-}
-
-/** Of what was traded at several prices, the last one counts, and the volume of all. */
-function withAlerts(state: State, verdict: Verdict): Verdict {
-  if (!verdict.accepted) return verdict;
-  const trades = verdict.events.flatMap((event) => isTrading(event) ? event.trades : []);
-  const last = trades.at(-1);
-  if (last === undefined) return verdict;
-  const volume = trades.reduce((sum, { quantity }) => sum + quantity, 0);
-  const given = triggered(state.alerts, { price: last.price, volume });
-  return { ...verdict, events: [...verdict.events, ...given] };
-}
-
-function isTrading(event: Event): event is EventOf<"OrderSubmitted" | "OrderReplaced"> {
-  return event.type === "OrderSubmitted" || event.type === "OrderReplaced";
 }
 
 function recordSentiment(
@@ -84,6 +80,11 @@ function recordSentiment(
   return isStrong && !wasStrong
     ? accept<Event>(recorded, { type: "SentimentCrossed", score, threshold })
     : accept(recorded);
+}
+
+function resume({ status }: State): Verdict {
+  if (status === "unknown") return reject("not-found");
+  return status === "paused" ? accept({ type: "TradingResumed" }) : reject("not-paused");
 }
 
 function pause({ status }: State, { reason }: CommandOf<"Pause">): Verdict {

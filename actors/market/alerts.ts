@@ -5,52 +5,151 @@
  */
 import { accept, type DecisionContext, reject } from "../../lib/runtime/aggregate.ts";
 import type { Principal } from "../../lib/runtime/envelope.ts";
+import { joined, type Line, lineOf, withoutFirst } from "../../lib/runtime/persistent_line.ts";
 import { PersistentMap } from "../../lib/runtime/persistent_map.ts";
 import type { CommandOf, Verdict } from "./commands.ts";
-import type { EventOf } from "./events.ts";
-import type { Alert, State } from "./state.ts";
+import type { Event } from "./events.ts";
+import type { Alert, Condition, State } from "./state.ts";
 
 /** Of all users, on one market. */
 export const ALERTS_MAX = 10_000;
-/** Given at one time, in the order in which they were set; what is left waits for the next price. */
-const TRIGGERED_MAX = 100;
+/** Of one user, on one market. */
+export const OWN_ALERTS_MAX = 100;
+/** Given at one time. With more of them to give, they are marked, and given in so many turns as it takes. */
+export const TRIGGERED_MAX = 100;
 
-/**
- * All alerts, and the nearest of each condition: a trade is compared with three numbers, however many
- * wait.
- */
+interface Waiting extends Alert {
+  /** Later than that of all who were set before. */
+  readonly place: number;
+}
+
+/** What befell a market: a price, and what was traded at it. */
+export interface Occasion {
+  readonly price: number;
+  readonly volume: number;
+}
+
+interface Due {
+  readonly alert: Alert;
+  readonly occasion: Occasion;
+}
+
+/** A trade is compared with the nearest of each condition, however many wait. */
 export interface Alerts {
-  readonly byId: PersistentMap<string, Alert>;
-  readonly leastHigh: number;
-  readonly greatestLow: number;
-  readonly leastVolume: number;
+  readonly byId: PersistentMap<string, Waiting>;
+  /** The nearest last and, of those that are equally near, who was set first. */
+  readonly ladders: Readonly<Record<Condition, readonly Waiting[]>>;
+  readonly nextPlace: number;
+  /** Those that were met and are to be given, in that order. */
+  readonly due: Line<Due> | undefined;
 }
 
 export const noAlerts: Alerts = {
   byId: PersistentMap.of(),
-  leastHigh: Infinity,
-  greatestLow: -Infinity,
-  leastVolume: Infinity,
+  ladders: { "price-at-least": [], "price-at-most": [], "volume-at-least": [] },
+  nextPlace: 0,
+  due: undefined,
 };
 
 export function withAlert(alerts: Alerts, alert: Alert): Alerts {
-  return nearest({ ...alerts, byId: alerts.byId.set(alert.alertId, alert) }, alert);
+  const { byId, ladders, nextPlace: place } = alerts;
+  const waiting = { ...alert, place };
+  const ladder = ladders[alert.condition];
+  const longer = ladder.toSpliced(indexOf(ladder, waiting), 0, waiting);
+  return {
+    ...alerts,
+    byId: byId.set(alert.alertId, waiting),
+    ladders: { ...ladders, [alert.condition]: longer },
+    nextPlace: place + 1,
+  };
 }
 
 export function withoutAlert(alerts: Alerts, alertId: string): Alerts {
-  const byId = alerts.byId.delete(alertId);
-  return byId === alerts.byId ? alerts : byId.values().reduce(nearest, { ...noAlerts, byId });
+  const { byId, ladders } = alerts;
+  const alert = byId.get(alertId);
+  if (alert === undefined) return alerts;
+  const ladder = ladders[alert.condition];
+  const shorter = ladder.toSpliced(indexOf(ladder, alert), 1);
+  return {
+    ...alerts,
+    byId: byId.delete(alertId),
+    ladders: { ...ladders, [alert.condition]: shorter },
+  };
 }
 
-function nearest(alerts: Alerts, { condition, value }: Alert): Alerts {
+/** All that are met wait no longer, and are due. */
+export function marked(alerts: Alerts, occasion: Occasion): Alerts {
+  let { byId, due } = alerts;
+  for (const alert of metBy(alerts, occasion)) {
+    byId = byId.delete(alert.alertId);
+    due = withDue(due, alert, occasion);
+  }
+  const notMet = (condition: Condition) => {
+    const ladder = alerts.ladders[condition];
+    return ladder.slice(0, firstMet(ladder, occasion));
+  };
+  const ladders = {
+    "price-at-least": notMet("price-at-least"),
+    "price-at-most": notMet("price-at-most"),
+    "volume-at-least": notMet("volume-at-least"),
+  };
+  return { ...alerts, byId, ladders, due };
+}
+
+export function withDue(due: Alerts["due"], alert: Alert, { price, volume }: Occasion) {
+  const { alertId, ownerId, condition, value } = alert;
+  const next = { alert: { alertId, ownerId, condition, value }, occasion: { price, volume } };
+  return due === undefined ? lineOf(next) : joined(due, next);
+}
+
+/** One that is due is the first of those. */
+export function given(alerts: Alerts, alertId: string): Alerts {
+  const [first] = dueOf(alerts, 1);
+  if (first?.alert.alertId !== alertId) return withoutAlert(alerts, alertId);
+  const due = withoutFirst(alerts.due!, 1);
+  return { ...alerts, due: due.start === due.end ? undefined : due };
+}
+
+function indexOf(ladder: readonly Waiting[], alert: Waiting): number {
+  const need = needOf(alert);
+  let low = 0;
+  let high = ladder.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const other = ladder[middle]!;
+    const further = needOf(other) - need || other.place - alert.place;
+    if (further > 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** What has to be reached: of two, the lower is met first. */
+function needOf({ condition, value }: Alert): number {
+  return condition === "price-at-most" ? -value : value;
+}
+
+function isMet({ condition, value }: Alert, { price, volume }: Occasion): boolean {
   switch (condition) {
     case "price-at-least":
-      return { ...alerts, leastHigh: Math.min(alerts.leastHigh, value) };
+      return price >= value;
     case "price-at-most":
-      return { ...alerts, greatestLow: Math.max(alerts.greatestLow, value) };
+      return price <= value;
     case "volume-at-least":
-      return { ...alerts, leastVolume: Math.min(alerts.leastVolume, value) };
+      return volume >= value;
   }
+}
+
+/** From there on all are. */
+function firstMet(ladder: readonly Waiting[], occasion: Occasion): number {
+  return ladder.findLastIndex((alert) => !isMet(alert, occasion)) + 1;
+}
+
+/** In the order in which they were set. */
+function metBy(alerts: Alerts, occasion: Occasion): readonly Waiting[] {
+  return Object.values(alerts.ladders)
+    .flatMap((ladder) => ladder.slice(firstMet(ladder, occasion)))
+    .sort((a, b) => a.place - b.place);
 }
 
 export function setAlert(
@@ -61,7 +160,10 @@ export function setAlert(
   if (status === "unknown") return reject("not-found");
   if (alerts.byId.has(alert.alertId)) return reject("already-exists");
   if (alerts.byId.size >= ALERTS_MAX) return reject("too-many-alerts");
-  return accept({ ...alert, type: "AlertSet", ownerId: principal.id });
+  const { id: ownerId } = principal;
+  const own = alerts.byId.values().filter((other) => other.ownerId === ownerId);
+  if (own.length >= OWN_ALERTS_MAX) return reject("too-many-own-alerts");
+  return accept({ ...alert, type: "AlertSet", ownerId });
 }
 
 /** Somebody else's is not found. */
@@ -81,19 +183,23 @@ function isOf({ ownerId }: Alert, principal: Principal): boolean {
 }
 
 /** What is to be said of a new price, and of what was traded at it. */
-export function triggered(
-  { byId, leastHigh, greatestLow, leastVolume }: Alerts,
-  { price, volume }: { readonly price: number; readonly volume: number },
-): readonly EventOf<"AlertTriggered">[] {
-  if (price < leastHigh && price > greatestLow && volume < leastVolume) return [];
-  const isMet = ({ condition, value }: Alert) =>
-    condition === "price-at-least"
-      ? price >= value
-      : condition === "price-at-most"
-      ? price <= value
-      : volume >= value;
-  return byId.values().filter(isMet)
-    .toSorted((a, b) => a.alertId < b.alertId ? -1 : 1)
-    .slice(0, TRIGGERED_MAX)
-    .map((alert) => ({ ...alert, type: "AlertTriggered", price, volume }));
+export function triggered(alerts: Alerts, { price, volume }: Occasion): readonly Event[] {
+  const met = metBy(alerts, { price, volume });
+  return met.length > TRIGGERED_MAX
+    ? [{ type: "AlertsMet", price, volume }]
+    : met.map((alert) => triggeredBy(alert, { price, volume }));
+}
+
+/** What is to be said next of what was met before. */
+export function triggeredBefore(alerts: Alerts): readonly Event[] {
+  return dueOf(alerts, TRIGGERED_MAX).map(({ alert, occasion }) => triggeredBy(alert, occasion));
+}
+
+/** The first of them, so many at most. */
+export function dueOf({ due }: Alerts, max = Infinity): readonly Due[] {
+  return due?.places.slice(due.start, Math.min(due.end, due.start + max)) ?? [];
+}
+
+function triggeredBy({ alertId, ownerId, condition, value }: Alert, occasion: Occasion): Event {
+  return { type: "AlertTriggered", alertId, ownerId, condition, value, ...occasion };
 }

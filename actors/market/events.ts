@@ -22,6 +22,16 @@ const matching = {
   remaining: z.int(),
   rest: z.enum(rests),
 };
+const submission = { ...order, quantity: z.int(), timeInForce: z.enum(timesInForce) };
+
+export const Submission = z.object({ type: z.literal("Submit"), ...submission });
+/** As a market was told it, and has not decided on it. */
+export const Told = z.discriminatedUnion("type", [
+  Submission,
+  z.object({ type: z.literal("Withdraw"), orderId: z.string() }),
+  z.object({ type: z.literal("Replace"), orderId: z.string(), limit: z.int(), more: z.int() }),
+]);
+
 const condition = {
   alertId: z.string(),
   ownerId: z.string(),
@@ -39,13 +49,12 @@ export const Event = z.discriminatedUnion("type", [
     volume: z.int(),
     quotedAt: time,
   }),
-  z.object({
-    type: z.literal("OrderSubmitted"),
-    ...order,
-    quantity: z.int(),
-    timeInForce: z.enum(timesInForce),
-    ...matching,
-  }),
+  /** Of one that trades with very many, or was replaced and does, again for each part that follows. */
+  z.object({ type: z.literal("OrderSubmitted"), ...submission, ...matching }),
+  /** It came while another order was in the middle of its matching, and waits behind all such. */
+  z.object({ type: z.literal("Postponed"), command: Told }),
+  /** The first of what was postponed is decided on: what follows from that comes next. */
+  z.object({ type: z.literal("TakenUp") }),
   z.object({
     type: z.literal("OrderTurnedAway"),
     orderId: z.string(),
@@ -76,6 +85,8 @@ export const Event = z.discriminatedUnion("type", [
   z.object({ type: z.literal("SentimentCrossed"), score: z.int(), threshold: z.int() }),
   z.object({ type: z.literal("AlertSet"), ...condition }),
   z.object({ type: z.literal("AlertRemoved"), alertId: z.string() }),
+  /** By very many: they wait no longer, and are given one after the other. */
+  z.object({ type: z.literal("AlertsMet"), price: z.int(), volume: z.int() }),
   /** An alert is given once. */
   z.object({ type: z.literal("AlertTriggered"), ...condition, price: z.int(), volume: z.int() }),
 ]);

@@ -7,6 +7,9 @@
 import type { Rest, Side, TimeInForce } from "../trading.ts";
 import { type Book, lessened, oppositeOf, rested } from "./book.ts";
 
+/** With so many orders one trades at a time: what follows from each trade is told in the same commit. */
+export const TRADES_MAX = 500;
+
 export interface Incoming {
   readonly id: string;
   readonly accountId: string;
@@ -29,23 +32,21 @@ export interface Trade {
 export interface Matching {
   readonly trades: readonly Trade[];
   readonly remaining: number;
-  /** `self-trade`: the next to trade with was of the same account. */
+  /**
+   * `self-trade`: the next to trade with was of the same account. `goes-on`: there are others to trade
+   * with, and it has to come again, with what remains, before any other does.
+   */
   readonly rest: Rest;
 }
 
 /** What an order leads to. The book is as before; see {@linkcode matched}. */
 export function match(book: Book, order: Incoming): Matching {
-  const trades: Trade[] = [];
-  const { remaining, isOwn } = crossed(book, order, trades);
-  if (remaining === 0) return { trades, remaining, rest: "none" };
-  const rest = isOwn
-    ? "self-trade"
-    : order.timeInForce === "day"
-    ? "rests"
-    : "nobody-to-trade-with";
-  // All or nothing: what could have been traded is left to others.
-  if (order.timeInForce === "fill-or-kill") return { trades: [], remaining: order.quantity, rest };
-  return { trades, remaining, rest };
+  if (order.timeInForce === "fill-or-kill") {
+    const whole = crossed(book, order, Infinity);
+    // All or nothing: what could have been traded is left to others.
+    if (whole.remaining > 0) return { ...whole, trades: [], remaining: order.quantity };
+  }
+  return crossed(book, order, TRADES_MAX);
 }
 
 /** The book once an order has been matched so. */
@@ -57,14 +58,9 @@ export function matched(book: Book, order: Incoming, { trades, remaining, rest }
   return rested(after, { id, accountId, side, price, remaining });
 }
 
-interface Crossing {
-  readonly remaining: number;
-  /** It ended at an order of its own account. */
-  readonly isOwn: boolean;
-}
-
-function crossed(book: Book, order: Incoming, trades: Trade[]): Crossing {
+function crossed(book: Book, order: Incoming, tradesMax: number): Matching {
   const levels = oppositeOf(book, order.side);
+  const trades: Trade[] = [];
   let remaining = order.quantity;
   for (let best = levels.length - 1; best >= 0 && remaining > 0; best--) {
     const { price, line: { places, start, end } } = levels[best]!;
@@ -73,11 +69,14 @@ function crossed(book: Book, order: Incoming, trades: Trade[]): Crossing {
       const { id, accountId, place } = places[at]!;
       const resting = book.orders.get(id);
       if (resting?.place !== place) continue;
-      if (accountId === order.accountId) return { remaining, isOwn: true };
+      if (accountId === order.accountId) return { trades, remaining, rest: "self-trade" };
+      if (trades.length === tradesMax) return { trades, remaining, rest: "goes-on" };
       const quantity = Math.min(remaining, resting.remaining);
       trades.push({ orderId: id, accountId, price, quantity });
       remaining -= quantity;
     }
   }
-  return { remaining, isOwn: false };
+  if (remaining === 0) return { trades, remaining, rest: "none" };
+  const rest = order.timeInForce === "day" ? "rests" : "nobody-to-trade-with";
+  return { trades, remaining, rest };
 }

@@ -6,35 +6,72 @@
  *
  * @module
  */
-import { accept, type DecisionContext, type Message, tell } from "../../lib/runtime/aggregate.ts";
+import { type DecisionContext, type Message, tell } from "../../lib/runtime/aggregate.ts";
 import {
   type Execution,
   QUANTITY_MAX,
+  type ToMarket,
   type ToOrder,
   toOrder,
   type TurnedAway,
 } from "../trading.ts";
+import { triggered } from "./alerts.ts";
 import { type Book, type Resting, withdrawn } from "./book.ts";
-import type { CommandOf, Verdict } from "./commands.ts";
-import type { Event } from "./events.ts";
-import { type Incoming, match, type Trade } from "./matching.ts";
+import type { Acceptance, CommandOf } from "./commands.ts";
+import type { Event, EventOf } from "./events.ts";
+import { type Incoming, match, type Matching, type Trade } from "./matching.ts";
 import type { State } from "./state.ts";
 
 /** In one book. With so many of the largest quantity, their sum is still an exact number. */
 export const RESTING_MAX = 100_000;
 
-export function submit(
+/** While no other order is in the middle of its matching. */
+export function decideOn(state: State, command: ToMarket, context: DecisionContext): Acceptance {
+  switch (command.type) {
+    case "Submit":
+      return withAlerts(state, submit(state, command, context));
+    case "Withdraw":
+      return withdraw(state, command);
+    case "Replace":
+      return withAlerts(state, replace(state, command, context));
+  }
+}
+
+/** What is left of an order that was taken, whatever has come since: also of a pause. */
+export function resume(
+  state: State,
+  order: CommandOf<"Submit">,
+  context: DecisionContext,
+): Acceptance {
+  return withAlerts(state, submitted(state, order, match(state.book, incoming(order)), context));
+}
+
+function submit(
   state: State,
   command: CommandOf<"Submit">,
   context: DecisionContext,
-): Verdict {
-  const { orderId } = command;
-  const reason = turnedAway(state);
-  if (reason !== undefined) {
-    const event: Event = { type: "OrderTurnedAway", orderId, reason };
-    return told(event, answer(orderId, { type: "TurnedAway", reason }));
-  }
+): Acceptance {
+  const reason = unwelcome(state);
+  if (reason !== undefined) return turnAway(command, reason);
   const matching = match(state.book, incoming(command));
+  // Whoever rests after a trade takes the place of an order that is gone.
+  const needsPlace = matching.rest === "rests" && matching.trades.length === 0;
+  if (needsPlace && state.book.orders.size >= RESTING_MAX) return turnAway(command, "book-full");
+  return submitted(state, command, matching, context);
+}
+
+export function turnAway({ orderId }: CommandOf<"Submit">, reason: TurnedAway): Acceptance {
+  const event: Event = { type: "OrderTurnedAway", orderId, reason };
+  return told(event, answer(orderId, { type: "TurnedAway", reason }));
+}
+
+function submitted(
+  state: State,
+  command: CommandOf<"Submit">,
+  matching: Matching,
+  context: DecisionContext,
+): Acceptance {
+  const { orderId } = command;
   const { executions, messages } = executed(state, matching.trades, context);
   return told(
     { ...command, type: "OrderSubmitted", firstTrade: state.nextTrade, ...matching },
@@ -43,16 +80,16 @@ export function submit(
   );
 }
 
-function turnedAway({ status, book }: State): TurnedAway | undefined {
+function unwelcome({ status }: State): TurnedAway | undefined {
   if (status === "unknown") return "unknown-symbol";
   if (status === "paused") return "market-paused";
-  return book.orders.size >= RESTING_MAX ? "book-full" : undefined;
+  return undefined;
 }
 
-export function withdraw({ book }: State, { orderId }: CommandOf<"Withdraw">): Verdict {
+function withdraw({ book }: State, { orderId }: CommandOf<"Withdraw">): Acceptance {
   const resting = book.orders.get(orderId);
   // It has come to its end on the way here, and been told so before.
-  if (resting === undefined) return accept();
+  if (resting === undefined) return { accepted: true, events: [] };
   const { remaining } = resting;
   return told(
     { type: "OrderWithdrawn", orderId, remaining },
@@ -60,11 +97,11 @@ export function withdraw({ book }: State, { orderId }: CommandOf<"Withdraw">): V
   );
 }
 
-export function replace(
+function replace(
   state: State,
   { orderId, limit, more }: CommandOf<"Replace">,
   context: DecisionContext,
-): Verdict {
+): Acceptance {
   const resting = state.book.orders.get(orderId);
   const quantity = (resting?.remaining ?? 0) + more;
   const isPossible = state.status === "open" && quantity > 0 && quantity <= QUANTITY_MAX;
@@ -95,7 +132,7 @@ function comeAnew(
     readonly quantity: number;
     readonly context: DecisionContext;
   },
-): Verdict {
+): Acceptance {
   const order = { orderId, accountId, side, limit, quantity, timeInForce: "day" } as const;
   const book: Book = withdrawn(state.book, orderId);
   const matching = match(book, incoming(order));
@@ -106,6 +143,21 @@ function comeAnew(
     answer(orderId, { type: "Replaced", limit, remaining, executions, rest }),
     ...messages,
   );
+}
+
+/** Of what was traded at several prices, the last one counts, and the volume of all. */
+function withAlerts(state: State, verdict: Acceptance): Acceptance {
+  const trades = verdict.events.flatMap((event) => isTrading(event) ? event.trades : []);
+  const last = trades.at(-1);
+  if (last === undefined) return verdict;
+  const before = state.unfinished?.traded ?? 0;
+  const volume = trades.reduce((sum, { quantity }) => sum + quantity, before);
+  const given = triggered(state.alerts, { price: last.price, volume });
+  return { ...verdict, events: [...verdict.events, ...given] };
+}
+
+function isTrading(event: Event): event is EventOf<"OrderSubmitted" | "OrderReplaced"> {
+  return event.type === "OrderSubmitted" || event.type === "OrderReplaced";
 }
 
 /** The trades as both sides are told of them; whoever rested is told one by one. */
@@ -127,6 +179,6 @@ function answer(orderId: string, command: ToOrder): Message {
   return tell(toOrder, orderId, command);
 }
 
-function told(event: Event, ...messages: readonly Message[]): Verdict {
+function told(event: Event, ...messages: readonly Message[]): Acceptance {
   return { accepted: true, events: [event], messages };
 }

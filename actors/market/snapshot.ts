@@ -2,9 +2,10 @@
 import { z } from "zod";
 import type { SnapshotCodec } from "../../lib/runtime/aggregate.ts";
 import { Price, Quantity, type Side } from "../trading.ts";
-import { type Alerts, noAlerts, withAlert } from "./alerts.ts";
+import { type Alerts, dueOf, noAlerts, withAlert, withDue } from "./alerts.ts";
 import { type Book, empty, rested } from "./book.ts";
-import { conditions, initial, type State } from "./state.ts";
+import { Submission, Told } from "./events.ts";
+import { type Alert as SetAlert, conditions, initial, type State } from "./state.ts";
 
 /** Id, account, price, what is left. */
 const Orders = z.array(z.tuple([z.string(), z.string(), Price, Quantity]));
@@ -18,18 +19,22 @@ const Encoded = z.tuple([
   Orders,
   Orders,
   z.array(Alert),
+  /** Those that are due, with the price and the volume by which they were met. */
+  z.array(z.tuple([Alert, z.int(), z.int()])),
+  z.object({ order: Submission, traded: z.int() }).nullable(),
+  z.array(Told),
 ]);
 type Encoded = z.infer<typeof Encoded>;
 
 /** A market of which nothing is known is written as null. */
 export const snapshot: SnapshotCodec<State> = {
-  schema: 1,
+  schema: 2,
   encode: (state) => state.status === "unknown" ? null : encode(state, state.status),
   decode: (encoded) => encoded === null ? initial : decode(Encoded.parse(encoded)),
 };
 
 function encode(state: State, status: Encoded[0]): Encoded {
-  const { price, sentiment, nextTrade, book, alerts } = state;
+  const { price, sentiment, nextTrade, book, alerts, unfinished, waiting } = state;
   return [
     status,
     price,
@@ -37,10 +42,15 @@ function encode(state: State, status: Encoded[0]): Encoded {
     nextTrade,
     ordersOf(book, "buy"),
     ordersOf(book, "sell"),
-    alerts.byId.values().map((
-      { alertId, ownerId, condition, value },
-    ) => [alertId, ownerId, condition, value]),
+    alerts.byId.values().toSorted((one, next) => one.place - next.place).map(alertIn),
+    dueOf(alerts).map(({ alert, occasion: { price, volume } }) => [alertIn(alert), price, volume]),
+    unfinished ?? null,
+    waiting?.places.slice(waiting.start, waiting.end) ?? [],
   ];
+}
+
+function alertIn({ alertId, ownerId, condition, value }: SetAlert): z.infer<typeof Alert> {
+  return [alertId, ownerId, condition, value];
 }
 
 function ordersOf({ orders }: Book, side: Side): z.infer<typeof Orders> {
@@ -51,12 +61,22 @@ function ordersOf({ orders }: Book, side: Side): z.infer<typeof Orders> {
 }
 
 /** Places are given anew: nobody outside the book knows them, and at each price the order is kept. */
-function decode([status, price, sentiment, nextTrade, bids, asks, alerts]: Encoded): State {
+function decode(encoded: Encoded): State {
+  const [status, price, sentiment, nextTrade, bids, asks, alerts, due, unfinished, told] = encoded;
   const book = withOrders(withOrders(empty, "buy", bids), "sell", asks);
   if (book.orders.size !== bids.length + asks.length) {
     throw new TypeError("Cannot decode a market: an order occurs twice in its book");
   }
-  return { status, price, sentiment, nextTrade, book, alerts: alertsOf(alerts) };
+  return {
+    status,
+    price,
+    sentiment,
+    nextTrade,
+    book,
+    alerts: withAllDue(alertsOf(alerts), due),
+    unfinished: unfinished ?? undefined,
+    waiting: told.length > 0 ? { places: told, start: 0, end: told.length } : undefined,
+  };
 }
 
 function withOrders(book: Book, side: Side, orders: z.infer<typeof Orders>): Book {
@@ -66,7 +86,15 @@ function withOrders(book: Book, side: Side, orders: z.infer<typeof Orders>): Boo
 }
 
 function alertsOf(alerts: readonly z.infer<typeof Alert>[]): Alerts {
-  return alerts.reduce((all, [alertId, ownerId, condition, value]) => {
-    return withAlert(all, { alertId, ownerId, condition, value });
-  }, noAlerts);
+  return alerts.reduce((all, alert) => withAlert(all, alertFrom(alert)), noAlerts);
+}
+
+function withAllDue(alerts: Alerts, due: Encoded[7]): Alerts {
+  return due.reduce((all, [alert, price, volume]) => {
+    return { ...all, due: withDue(all.due, alertFrom(alert), { price, volume }) };
+  }, alerts);
+}
+
+function alertFrom([alertId, ownerId, condition, value]: z.infer<typeof Alert>): SetAlert {
+  return { alertId, ownerId, condition, value };
 }

@@ -1,4 +1,6 @@
 /** What a market remembers. */
+import type { Line } from "../../lib/runtime/persistent_line.ts";
+import type { ToMarket } from "../trading.ts";
 import { type Alerts, noAlerts } from "./alerts.ts";
 import { type Book, empty } from "./book.ts";
 
@@ -14,6 +16,14 @@ export interface Alert {
   readonly value: number;
 }
 
+/** An order in the middle of its matching. */
+export interface Unfinished {
+  /** As it comes next, for what is left of it. */
+  readonly order: Extract<ToMarket, { readonly type: "Submit" }>;
+  /** What it has traded since it came. */
+  readonly traded: number;
+}
+
 export interface State {
   /** Nothing can be traded before a price is known. */
   readonly status: "unknown" | "open" | "paused";
@@ -23,6 +33,9 @@ export interface State {
   readonly nextTrade: number;
   readonly book: Book;
   readonly alerts: Alerts;
+  readonly unfinished: Unfinished | undefined;
+  /** What has come since an order was in the middle of its matching, the first first. */
+  readonly waiting: Line<ToMarket> | undefined;
 }
 
 export const initial: State = {
@@ -32,4 +45,6 @@ export const initial: State = {
   nextTrade: 1,
   book: empty,
   alerts: noAlerts,
+  unfinished: undefined,
+  waiting: undefined,
 };

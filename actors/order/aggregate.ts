@@ -59,6 +59,8 @@ function decided(state: State, command: Command, context: DecisionContext): Verd
   switch (command.type) {
     case "Place":
       return place(state, command, context);
+    case "Refuse":
+      return reject(state.status === "unplaced" ? command.reason : "already-exists");
     case "Cancel":
       if (!isFor(state, context.principal)) return reject("not-found");
       return hasEnded(state) ? reject("ended") : cancel(state, "asked");
@@ -93,6 +95,7 @@ function replace(state: State, asked: CommandOf<"Replace">): Verdict {
   const { limit = state.limit, quantity = state.quantity } = asked;
   if (quantity <= state.filled) return reject("quantity-below-filled");
   if (limit === state.limit && quantity === state.quantity) return accept();
+  if (asked.refused !== undefined) return reject(asked.refused);
   const needs = String(moreForReplacement(state, { limit, quantity }));
   return accept({ type: "ReplaceRequested", limit, quantity, needs });
 }
@@ -121,8 +124,8 @@ function heard(state: State, told: ToOrder): Verdict {
 }
 
 function reserved(state: State): Verdict {
-  const amount = String(state.replacement?.needs ?? moreFor(state, state));
-  const reserved: Event = { type: "OrderReserved", amount };
+  const needs = state.replacement?.needs ?? moreFor(state, state);
+  const reserved: Event = { type: "OrderReserved", amount: String(needs > 0n ? needs : 0n) };
   const because = cancelledOnTheWay(state);
   return because === undefined
     ? accept(reserved)
@@ -131,8 +134,10 @@ function reserved(state: State): Verdict {
 
 /** What becomes of an order that has traded what it could; `cancelling` came on the way, and follows. */
 function rested(state: State, rest: Rest, remaining: number): readonly Event[] {
-  if (rest === "none") return [];
+  if (rest === "none" || rest === "goes-on") return [];
   if (rest !== "rests") return [cancelled(rest, remaining)];
+  // One that was replaced rested before, so its market has heard of whatever came on the way.
+  if (state.status === "working") return [];
   const { cancelling: because } = state;
   const rests: Event = { type: "OrderRested" };
   return because === undefined ? [rests] : [rests, { type: "CancelRequested", because }];
@@ -156,11 +161,8 @@ function replaced(
 ): Verdict {
   const { limit, quantity } = state.replacement ?? state;
   const replaced: Event = { type: "OrderReplaced", limit, quantity };
-  const verdict = executed(
-    evolve(state, replaced),
-    executions,
-    (remaining) => rest === "none" || rest === "rests" ? [] : [cancelled(rest, remaining)],
-  );
+  const after = evolve(state, replaced);
+  const verdict = executed(after, executions, (remaining) => rested(after, rest, remaining));
   return verdict.accepted ? accept<Event>(replaced, ...verdict.events) : verdict;
 }
 

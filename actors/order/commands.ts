@@ -1,7 +1,7 @@
 /** What an order is asked or told, and why it refuses. */
 import { z } from "zod";
 import type { Decision } from "../../lib/runtime/aggregate.ts";
-import { type Side, type TimeInForce, type ToOrder, toOrder } from "../trading.ts";
+import { type Foreseen, type Side, type TimeInForce, type ToOrder, toOrder } from "../trading.ts";
 import type { Event } from "./events.ts";
 import type { Plan } from "./state.ts";
 
@@ -21,8 +21,11 @@ export type Command =
     readonly orderType: "limit" | "market";
     readonly timeInForce: TimeInForce;
   } & Plan
+  /** It is not to be placed, by what is known of others: said by the order, which may be there already. */
+  | { readonly type: "Refuse"; readonly reason: Foreseen }
   | { readonly type: "Cancel" }
-  | { readonly type: "Replace" } & Partial<Plan>;
+  /** `refused` where it would be, by what is known of others: said by the order, after its own rules. */
+  | { readonly type: "Replace"; readonly refused?: Foreseen } & Partial<Plan>;
 
 export type CommandOf<Type extends Command["type"]> = Extract<Command, { readonly type: Type }>;
 
@@ -30,6 +33,7 @@ export type CommandOf<Type extends Command["type"]> = Extract<Command, { readonl
 export const Command = z.union([toOrder.Command, Expire]);
 
 export type Reason =
+  | Foreseen
   | "not-found"
   | "already-exists"
   | "ended"

@@ -5,10 +5,19 @@
  * @module
  */
 import { type DecisionContext, type Message, tell } from "../../lib/runtime/aggregate.ts";
-import { costOf, toAccount, toMarket, toPortfolio, toRisk } from "../trading.ts";
+import { costOf, DAY_MS, toAccount, toMarket, toPortfolio, toRisk } from "../trading.ts";
 import { Command, kind } from "./commands.ts";
 import type { Event, EventOf } from "./events.ts";
-import { cancelledOnTheWay, hasEnded, needOf, type Plan, type State } from "./state.ts";
+import { evolve } from "./evolve.ts";
+import {
+  cancelledOnTheWay,
+  hasEnded,
+  isReduction,
+  needOf,
+  type Plan,
+  spendableOf,
+  type State,
+} from "./state.ts";
 
 /** What is to be told because `event` happened to an order in `state`. */
 export function consequencesOf(
@@ -21,9 +30,9 @@ export function consequencesOf(
     case "OrderPlaced":
       return placed(event, context);
     case "ReplaceRequested":
-      return BigInt(event.needs) > 0n
-        ? [check(state, orderId, event, event.needs)]
-        : [replace(state, orderId, event)];
+      return isReduction(state, event)
+        ? [replace(state, orderId, event)]
+        : [check(state, orderId, event, moreOf(event.needs))];
     case "OrderReserved":
       // Cancelled on the way: it does not come to its market any more.
       if (hasEnded(state) || cancelledOnTheWay(state) !== undefined) return [];
@@ -43,21 +52,36 @@ export function consequencesOf(
     case "OrderRejected":
       return [tell(toRisk, state.accountId, { type: "Close", orderId })];
     case "OrderRested":
+      return [expiry(state, context)];
     case "OrderReplaced":
     case "ReplaceRejected":
-      return [];
+      return state.side === "buy" ? [stands(evolve(state, event), orderId)] : [];
   }
 }
 
-const DAY_MS = 24 * 3_600_000;
-
-/** A day is one of UTC. */
-function placed(event: EventOf<"OrderPlaced">, { key, at }: DecisionContext): readonly Message[] {
+function placed(event: EventOf<"OrderPlaced">, { key }: DecisionContext): readonly Message[] {
   const needs = String(needOf(event.side, event.limit, event.quantity));
-  const first = check({ ...event, filled: 0 }, key, event, needs);
-  if (event.timeInForce !== "day") return [first];
-  const delayMs = DAY_MS - at % DAY_MS;
-  return [first, tell({ kind, Command }, key, { type: "Expire" }, { delayMs })];
+  return [check({ ...event, filled: 0 }, key, event, needs)];
+}
+
+/** Only an order that waits can outlive its day, which is that of UTC on which it was placed. */
+function expiry({ placedAt }: State, { key, at }: DecisionContext): Message {
+  const midnight = placedAt - placedAt % DAY_MS + DAY_MS;
+  return tell({ kind, Command }, key, { type: "Expire" }, { delayMs: Math.max(0, midnight - at) });
+}
+
+/** Nothing, if less is needed: what is not needed goes back once the market has answered. */
+function moreOf(needs: string): string {
+  return BigInt(needs) > 0n ? needs : "0";
+}
+
+/** Those who watch over risk are told what is so, not what has changed: that does not add up wrongly. */
+function stands(state: State, orderId: string): Message {
+  return tell(toRisk, state.accountId, {
+    type: "Stands",
+    orderId,
+    open: String(spendableOf(state)),
+  });
 }
 
 type Checked = Pick<State, "accountId" | "symbol" | "side" | "filled">;
@@ -93,12 +117,15 @@ function replace(state: State, orderId: string, { limit, quantity }: Plan): Mess
 
 /** Cash one way, shares the other. */
 function settlement(
-  { accountId, symbol, side, limit }: State,
+  state: State,
   orderId: string,
-  { tradeId, price, quantity }: EventOf<"OrderExecuted">,
+  event: EventOf<"OrderExecuted">,
 ): readonly Message[] {
+  const { accountId, symbol, side, limit } = state;
+  const { tradeId, price, quantity } = event;
   const trade = { orderId, tradeId, symbol, price, quantity };
-  const risk = tell(toRisk, accountId, { type: "Traded", ...trade, side });
+  const open = String(spendableOf(evolve(state, event)));
+  const risk = tell(toRisk, accountId, { type: "Traded", ...trade, side, open });
   const amount = String(costOf(price, quantity));
   if (side === "sell") {
     const sale = { orderId, tradeId, proceeds: amount };

@@ -21,6 +21,9 @@ export const rejectedReasons = [
 /** `asked`: by who placed it. `expired`: its day is over. */
 export const cancelledReasons = ["asked", "expired", ...unfilledReasons] as const;
 
+/** Why an order stayed as it was. `not-resting`: it did not wait in its market as it was to. */
+export const notReplacedReasons = [...rejectedReasons, "not-resting"] as const;
+
 /** Checks shape, never rules: rules change, and history must stay readable. */
 export const Event = z.discriminatedUnion("type", [
   z.object({
@@ -67,7 +70,7 @@ export const Event = z.discriminatedUnion("type", [
   /** It stays as it was. */
   z.object({
     type: z.literal("ReplaceRejected"),
-    reason: z.enum([...rejectedReasons, "not-resting"]),
+    reason: z.enum(notReplacedReasons),
   }),
 ]);
 export type Event = z.infer<typeof Event>;

@@ -5,9 +5,8 @@ import { needOf, type State } from "./state.ts";
 export function evolve(state: State, event: Event): State {
   switch (event.type) {
     case "OrderPlaced": {
-      const { accountId, symbol, side, limit, quantity, timeInForce } = event;
-      const placed = { accountId, symbol, side, limit, quantity, timeInForce };
-      return { ...state, ...placed, status: "pending" };
+      const { type: _, placedAt, ...placed } = event;
+      return { ...state, ...placed, status: "pending", placedAt: Date.parse(placedAt) };
     }
     case "OrderReserved":
       return { ...state, kept: state.kept + BigInt(event.amount) };
@@ -23,14 +22,15 @@ export function evolve(state: State, event: Event): State {
       return { ...state, cancelling: event.because };
     case "ReplaceRequested": {
       const { limit, quantity, needs } = event;
-      return { ...state, replacement: { limit, quantity, needs: BigInt(needs) } };
+      const replacement = { limit, quantity, needs: BigInt(needs) };
+      return { ...state, replacement, notReplaced: undefined };
     }
     case "OrderReplaced": {
       const { limit, quantity } = event;
       return { ...state, limit, quantity, replacement: undefined };
     }
     case "ReplaceRejected":
-      return { ...state, replacement: undefined };
+      return { ...state, replacement: undefined, notReplaced: event.reason };
     case "OrderFilled":
       return { ...state, status: "filled" };
     case "OrderCancelled":

@@ -1,6 +1,7 @@
 /** What an order remembers. */
 import type { Principal } from "../../lib/runtime/envelope.ts";
 import { costOf, type Side, type TimeInForce } from "../trading.ts";
+import type { EventOf } from "./events.ts";
 
 export const statuses = ["pending", "working", "filled", "cancelled", "rejected"] as const;
 export type Status = typeof statuses[number];
@@ -21,7 +22,10 @@ export interface State extends Plan {
   readonly accountId: string;
   readonly symbol: string;
   readonly side: Side;
+  readonly orderType: "limit" | "market";
   readonly timeInForce: TimeInForce;
+  /** In epoch milliseconds. */
+  readonly placedAt: number;
   /** Of the quantity, what has been traded. */
   readonly filled: number;
   /** What its account or portfolio keeps for it: units of cash if it buys, of shares if it sells. */
@@ -31,6 +35,8 @@ export interface State extends Plan {
   readonly cancelling: "asked" | "expired" | undefined;
   /** What it is to become, once its market has said so. */
   readonly replacement: Replacement | undefined;
+  /** Why it is not what was last asked for. */
+  readonly notReplaced: EventOf<"ReplaceRejected">["reason"] | undefined;
 }
 
 export const initial: State = {
@@ -38,7 +44,9 @@ export const initial: State = {
   accountId: "",
   symbol: "",
   side: "buy",
+  orderType: "limit",
   timeInForce: "day",
+  placedAt: 0,
   limit: 0,
   quantity: 0,
   filled: 0,
@@ -46,6 +54,7 @@ export const initial: State = {
   ending: undefined,
   cancelling: undefined,
   replacement: undefined,
+  notReplaced: undefined,
 };
 
 /** What has to be kept so that so much can be traded at that price, or a better one. */
@@ -83,6 +92,21 @@ export function moreFor({ side, filled, kept }: State, { limit, quantity }: Plan
  */
 export function moreForReplacement(state: State, { limit, quantity }: Plan): bigint {
   return moreFor(state, { limit: Math.max(limit, state.limit), quantity });
+}
+
+/** Whether an order that becomes so trades no more, and no sooner, than it would have: it risks less. */
+export function isReduction({ side, limit, quantity }: State, plan: Plan): boolean {
+  const isNoSooner = side === "buy" ? plan.limit <= limit : plan.limit === limit;
+  return isNoSooner && plan.quantity <= quantity;
+}
+
+/** What can still be spent on it at most, be it as it is or as it is to become. */
+export function spendableOf(state: State): bigint {
+  const { side, filled, replacement } = state;
+  if (side === "sell") return 0n;
+  const [now, then] = [state, replacement ?? state]
+    .map(({ limit, quantity }) => costOf(limit, quantity - filled)) as [bigint, bigint];
+  return now > then ? now : then;
 }
 
 /** What is kept for it and not needed. While it is to become another, all may be. */

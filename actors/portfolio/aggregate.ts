@@ -13,6 +13,7 @@ import {
   accept,
   type Decision,
   type DecisionContext,
+  type Message,
   reject,
   tell,
 } from "../../lib/runtime/aggregate.ts";
@@ -69,7 +70,7 @@ export const Event = z.discriminatedUnion("type", [
   z.object({ type: z.literal("ReservationRefused"), ...order }),
   z.object({ type: z.literal("SharesBought"), ...trade }),
   z.object({ type: z.literal("SharesSold"), ...trade, earned: SignedCash }),
-  /** The last share is sold; with all that was earned since the first was bought. */
+  /** The last share is sold or withdrawn; with all that was earned since the first came. */
   z.object({ type: z.literal("PositionClosed"), symbol: z.string(), earned: SignedCash }),
   z.object({ type: z.literal("SharesReleased"), ...order }),
 ]);
@@ -82,15 +83,12 @@ type Verdict = Decision<Event, Reason>;
 export function decide(state: State, command: Command, context: DecisionContext): Verdict {
   switch (command.type) {
     case "Deposit": {
-      const { type: _, ...shares } = command;
-      return accept({ ...shares, type: "SharesDeposited" });
+      const { symbol, quantity } = command;
+      const messages = [transferred(context, symbol, quantity)];
+      return { accepted: true, events: [{ ...command, type: "SharesDeposited" }], messages };
     }
-    case "Withdraw": {
-      const { type: _, ...shares } = command;
-      return shares.quantity <= availableOf(positionOf(state, shares.symbol))
-        ? accept({ ...shares, type: "SharesWithdrawn" })
-        : reject("insufficient-shares");
-    }
+    case "Withdraw":
+      return withdraw(state, command, context);
     case "Reserve":
       return reserve(state, command);
     case "Take": {
@@ -102,6 +100,33 @@ export function decide(state: State, command: Command, context: DecisionContext)
     case "Release":
       return release(state, command);
   }
+}
+
+function withdraw(
+  state: State,
+  { symbol, quantity }: CommandOf<"Withdraw">,
+  context: DecisionContext,
+): Verdict {
+  const position = positionOf(state, symbol);
+  if (quantity > availableOf(position)) return reject("insufficient-shares");
+  const withdrawn: Event = { type: "SharesWithdrawn", symbol, quantity };
+  const messages = [transferred(context, symbol, -quantity)];
+  const events = [withdrawn, ...closing(position, quantity, position.earned)];
+  return { accepted: true, events, messages };
+}
+
+/** Who watches over risk hears of trades from orders, and of all else from here. */
+function transferred({ key }: DecisionContext, symbol: string, quantity: number): Message {
+  return tell(toRisk, key, { type: "Transferred", symbol, quantity });
+}
+
+/** With the last share a position is over. */
+function closing(
+  { symbol, quantity }: Position,
+  without: number,
+  earned: bigint,
+): readonly Event[] {
+  return quantity > without ? [] : [{ type: "PositionClosed", symbol, earned: String(earned) }];
 }
 
 /** What can be withdrawn, or kept for another order. */
@@ -129,10 +154,8 @@ function deliver(
   const earned = costOf(price, quantity) - soldOff(position.lots, quantity).cost;
   const sold: Event = { ...sale, type: "SharesSold", earned: String(earned) };
   const messages = [tell(toRisk, key, { type: "Earned", tradeId, earned: String(earned) })];
-  if (position.quantity > quantity) return { accepted: true, events: [sold], messages };
-  const inAll = String(position.earned + earned);
-  const closed: Event = { type: "PositionClosed", symbol, earned: inAll };
-  return { accepted: true, events: [sold, closed], messages };
+  const events = [sold, ...closing(position, quantity, position.earned + earned)];
+  return { accepted: true, events, messages };
 }
 
 /** None that are not kept. */

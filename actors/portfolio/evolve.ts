@@ -12,7 +12,8 @@ export function evolve(state: State, event: Event): State {
       return without(state, event);
     case "SharesSold": {
       const delivered = keepingMore(state, { ...event, quantity: -event.quantity });
-      return without(delivered, event, BigInt(event.earned));
+      const earned = BigInt(event.earned);
+      return { ...without(delivered, event, earned), realized: state.realized + earned };
     }
     case "SharesReserved":
       return keepingMore(state, event);
@@ -62,10 +63,11 @@ export function keepingMore(state: State, { orderId, symbol, quantity }: Reserva
   };
 }
 
-function withPosition({ positions, reservations }: State, position: Position): State {
+function withPosition(state: State, position: Position): State {
+  const { positions } = state;
   const { symbol, quantity } = position;
   return {
+    ...state,
     positions: quantity === 0 ? positions.delete(symbol) : positions.set(symbol, position),
-    reservations,
   };
 }

@@ -22,8 +22,13 @@ export interface Lots {
 
 export const noLots: Lots = { line: undefined, sold: 0 };
 
+/** At the price of the last lot it makes that one larger: an order may be filled in very many parts. */
 export function bought({ line, sold }: Lots, lot: Lot): Lots {
-  return { line: line === undefined ? lineOf(lot) : joined(line, lot), sold };
+  if (line === undefined) return { line: lineOf(lot), sold };
+  const last = line.places[line.end - 1]!;
+  if (last.price !== lot.price) return { line: joined(line, lot), sold };
+  const larger = { ...last, quantity: last.quantity + lot.quantity };
+  return { line: joined({ ...line, end: line.end - 1 }, larger), sold };
 }
 
 /** The lots as they are now, the first bought first. */

@@ -15,22 +15,24 @@ const EncodedPosition = z.tuple([
 ]);
 /** Order, symbol, quantity. */
 const EncodedReservation = z.tuple([z.string(), z.string(), z.int().positive()]);
-const Encoded = z.tuple([z.array(EncodedPosition), z.array(EncodedReservation)]);
+const Encoded = z.tuple([z.array(EncodedPosition), z.array(EncodedReservation), SignedCash]);
 
 export const snapshot: SnapshotCodec<State> = {
-  schema: 1,
-  encode: ({ positions, reservations }) => [
+  schema: 2,
+  encode: ({ positions, reservations, realized }) => [
     positions.values().map(({ symbol, earned, lots }) => [
       symbol,
       String(earned),
       lotsOf(lots).map(({ quantity, price }) => [quantity, price]),
     ]),
     reservations.values().map(({ orderId, symbol, quantity }) => [orderId, symbol, quantity]),
+    String(realized),
   ],
   decode: (encoded) => {
-    const [positions, reservations] = Encoded.parse(encoded);
+    const [positions, reservations, realized] = Encoded.parse(encoded);
     const unreserved: State = {
       ...initial,
+      realized: BigInt(realized),
       positions: PersistentMap.of(positions.map((each) => [each[0], positionFrom(each)])),
     };
     return reservations.reduce(

@@ -25,9 +25,15 @@ export interface State {
   readonly positions: PersistentMap<string, Position>;
   /** By order. */
   readonly reservations: PersistentMap<string, Reservation>;
+  /** By all that was ever sold, also of positions that are over; in units of cash. */
+  readonly realized: bigint;
 }
 
-export const initial: State = { positions: PersistentMap.of(), reservations: PersistentMap.of() };
+export const initial: State = {
+  positions: PersistentMap.of(),
+  reservations: PersistentMap.of(),
+  realized: 0n,
+};
 
 export function positionOf({ positions }: State, symbol: string): Position {
   return positions.get(symbol) ?? { symbol, quantity: 0, reserved: 0, lots: noLots, earned: 0n };

@@ -23,17 +23,20 @@ export interface Valuation {
   /** By symbol. */
   readonly positions: readonly ValuedPosition[];
   readonly value: bigint;
+  /** By all that was ever sold, also of positions that are over. */
+  readonly realized: bigint;
 }
 
 /** A share without a price is worth nothing, as nobody is known to buy it. */
 export function valuationOf(
-  { positions }: State,
+  { positions, realized }: State,
   prices: ReadonlyMap<string, number>,
 ): Valuation {
   const valued = positions.values()
     .map((position) => valuedAt(position, prices.get(position.symbol) ?? 0))
     .toSorted((a, b) => a.symbol < b.symbol ? -1 : 1);
-  return { positions: valued, value: valued.reduce((sum, { value }) => sum + value, 0n) };
+  const value = valued.reduce((sum, { value }) => sum + value, 0n);
+  return { positions: valued, value, realized };
 }
 
 function valuedAt({ symbol, quantity, lots, earned }: Position, price: number): ValuedPosition {

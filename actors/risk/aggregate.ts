@@ -3,7 +3,8 @@
  *
  * What `decide` upholds and everyone else may assume:
  * - every order that is checked is answered: what it needs is asked to be kept, or it is declined;
- * - no order is let through that would break a limit, as far as is known here of others;
+ * - no order is let through, or let become another, that would break a limit with all that are open;
+ * - what is open is never less than can still be spent, and no more once nothing is on its way;
  * - a limit that is broken is said once for each order, and for the losses of a day once.
  *
  * @module
@@ -27,6 +28,7 @@ import {
 import { Event } from "./events.ts";
 import { evolve } from "./evolve.ts";
 import {
+  costOfAllFor,
   costOfOpen,
   dayOf,
   initial,
@@ -46,10 +48,17 @@ export function decide(state: State, command: Command, context: DecisionContext)
   switch (command.type) {
     case "Check":
       return check(state, command, context);
-    case "Traded": {
-      const { type: _, orderId: __, ...trade } = command;
-      return accept({ ...trade, type: "PositionChanged" });
+    case "Traded":
+      return accept({ ...command, type: "PositionChanged" });
+    case "Stands": {
+      const { orderId, open } = command;
+      const isSo = costOfOpen(state, orderId) === BigInt(open);
+      return isSo || !state.open.has(orderId)
+        ? accept()
+        : accept({ type: "OrderChanged", orderId, open });
     }
+    case "Transferred":
+      return accept({ ...command, type: "SharesTransferred" });
     case "Earned":
       return earned(state, command, context);
     case "Close":
@@ -77,22 +86,24 @@ interface Breach {
 }
 
 function check(state: State, command: CommandOf<"Check">, context: DecisionContext): Verdict {
-  const { orderId, limit, remaining } = command;
+  const { orderId, symbol, side, limit, remaining } = command;
   if (state.paused !== undefined) return declined(orderId, "trading-paused");
   const breach = breachOf(state, command, context.at);
   if (breach !== undefined) return declined(orderId, breach.reason, ...broken(state, breach));
   const cost = String(costOf(limit, remaining));
   return {
     accepted: true,
-    events: [{ type: "OrderApproved", orderId, side: command.side, cost }],
-    messages: [reserve(command, context)],
+    events: [{ type: "OrderApproved", orderId, symbol, side, cost }],
+    messages: [approval(command, context)],
   };
 }
 
-function reserve(
+/** What is to be kept is kept by others, who answer the order. */
+function approval(
   { orderId, symbol, side, needs }: CommandOf<"Check">,
   { key }: DecisionContext,
 ): Message {
+  if (needs === "0") return tell(toOrder, orderId, { type: "Reserved" });
   return side === "buy"
     ? tell(toAccount, key, { type: "Reserve", orderId, amount: needs })
     : tell(toPortfolio, key, { type: "Reserve", orderId, symbol, quantity: Number(needs) });
@@ -110,8 +121,10 @@ function declined(orderId: string, reason: Declined, ...because: readonly Event[
 function breachOf(state: State, order: CommandOf<"Check">, at: number): Breach | undefined {
   const { orderId, symbol, side, limit, remaining } = order;
   const cost = costOf(limit, remaining);
-  const others = state.openCost - costOfOpen(state, orderId);
-  const held = BigInt(sharesOf(state, symbol) + remaining) * BigInt(limit);
+  const before = costOfOpen(state, orderId);
+  const others = state.openCost - before;
+  const othersHere = costOfAllFor(state, symbol) - before;
+  const held = costOf(limit, Math.max(0, sharesOf(state, symbol)) + remaining) + othersHere;
   const all: readonly (readonly [LimitName, Declined, bigint])[] = side === "sell"
     ? [["orderCost", "order-too-large", cost]]
     : [

@@ -22,9 +22,13 @@ export const Event = z.discriminatedUnion("type", [
   z.object({
     type: z.literal("OrderApproved"),
     orderId: z.string(),
+    /** Absent if recorded by an older release. */
+    symbol: z.string().exactOptional(),
     side: z.enum(sides),
     cost: Cash,
   }),
+  /** So much can still be spent on it. */
+  z.object({ type: z.literal("OrderChanged"), orderId: z.string(), open: Cash }),
   z.object({
     type: z.literal("OrderDeclined"),
     orderId: z.string(),
@@ -38,7 +42,12 @@ export const Event = z.discriminatedUnion("type", [
     side: z.enum(sides),
     price: z.int(),
     quantity: z.int(),
+    /** By which order, and what can still be spent on it; absent if recorded by an older release. */
+    orderId: z.string().exactOptional(),
+    open: Cash.exactOptional(),
   }),
+  /** Shares came from elsewhere or, below 0, went there. */
+  z.object({ type: z.literal("SharesTransferred"), symbol: z.string(), quantity: z.int() }),
   /** On that day of UTC, counted from 1970. */
   z.object({ type: z.literal("EarningsNoted"), day: z.int(), earned: SignedCash }),
   /** Or would have been. */
@@ -52,3 +61,4 @@ export const Event = z.discriminatedUnion("type", [
   z.object({ type: z.literal("TradingResumed") }),
 ]);
 export type Event = z.infer<typeof Event>;
+export type EventOf<Type extends Event["type"]> = Extract<Event, { readonly type: Type }>;

@@ -11,7 +11,7 @@ const Encoded = z.tuple([
   z.array(z.tuple([z.enum(limitNames), Cash])),
   z.boolean(),
   z.enum(["asked", ...limitNames]).nullable(),
-  z.array(z.tuple([z.string(), Cash])),
+  z.array(z.tuple([z.string(), z.string(), Cash])),
   z.array(z.tuple([z.string(), z.int()])),
   z.int(),
   SignedCash,
@@ -19,13 +19,13 @@ const Encoded = z.tuple([
 type Encoded = z.infer<typeof Encoded>;
 
 export const snapshot: SnapshotCodec<State> = {
-  schema: 1,
+  schema: 2,
   encode: ({ limits, pausesOnBreach, paused, open, positions, day, earned }) =>
     [
       Object.entries(limits).map(([name, limit]) => [name, String(limit)]),
       pausesOnBreach,
       paused ?? null,
-      open.values().map(({ orderId, cost }) => [orderId, String(cost)]),
+      open.values().map(({ orderId, symbol, cost }) => [orderId, symbol, String(cost)]),
       positions.values().map(({ symbol, quantity }) => [symbol, quantity]),
       day,
       String(earned),
@@ -46,7 +46,7 @@ function decode([limits, pausesOnBreach, paused, open, positions, day, earned]: 
     earned: BigInt(earned),
   };
   return open.reduce(
-    (state, [orderId, cost]) => withOpen(state, { orderId, cost: BigInt(cost) }),
+    (state, [orderId, symbol, cost]) => withOpen(state, { orderId, symbol, cost: BigInt(cost) }),
     known,
   );
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { type Kysely, sql } from "kysely";
-import type { Cause } from "../../lib/runtime/envelope.ts";
+import { unaskedCause } from "../../lib/runtime/envelope.ts";
 import type { ActorSystem } from "../../lib/runtime/system.ts";
 import * as WebhookEndpoint from "./aggregate.ts";
 import type { WebhookTables } from "./projection.ts";
@@ -25,16 +25,7 @@ const closed: Readonly<Record<WebhookEndpoint.DisabledBecause, string>> = {
 };
 
 export function endpointsIn({ system, db, env }: DeliveriesOptions) {
-  const cause = (): Cause => {
-    const messageId = env.uuid();
-    return {
-      messageId,
-      correlationId: messageId,
-      causationId: messageId,
-      principal: { id: "webhooks", roles: [] },
-      deadline: env.monotonic() + TIMEOUT_MS,
-    };
-  };
+  const cause = () => unaskedCause(env, { id: "webhooks", roles: [] }, TIMEOUT_MS);
   return {
     /** Confirmed with the database: what another node has disabled gets nothing more. */
     async find(id: string) {

@@ -4,6 +4,7 @@
  * @module
  */
 import { type Kysely, type QueryExecutorProvider, sql } from "kysely";
+import type { Operator } from "../../lib/runtime/outbox.ts";
 import type { FeedCursor, FeedEvent } from "../../lib/runtime/store.ts";
 import { kind, lane } from "./aggregate.ts";
 import { type FanOutOptions, messageTo, type Publisher, type WebhookTables } from "./projection.ts";
@@ -32,7 +33,7 @@ export interface ReplayOptions extends FanOutOptions {
 export interface ReplayRequest extends Omit<HappenedQuery, "limit"> {
   readonly endpointId: string;
   readonly types: readonly string[];
-  readonly operatorId: string;
+  readonly operator: Operator;
 }
 
 export interface Replayed {
@@ -47,7 +48,7 @@ export const REPLAY_MAX = 1_000;
 /** Puts its messages into the outbox, and itself into the audit: both or neither. */
 export async function replay(
   { db, publisher, tell, uuidOf }: ReplayOptions,
-  { endpointId, types, operatorId, ...asked }: ReplayRequest,
+  { endpointId, types, operator, ...asked }: ReplayRequest,
 ): Promise<Replayed> {
   return await db.transaction().execute(async (transaction) => {
     const query = { ...asked, limit: REPLAY_MAX };
@@ -66,8 +67,9 @@ export async function replay(
     await tell(transaction, told);
     const detail = JSON.stringify({ from: asked.from, to: asked.to, messages: told.length });
     await sql`
-      insert into audit (principal, act, subject, detail)
-      values (${operatorId}, 'webhook replay', ${`${kind}/${endpointId}`},
+      insert into audit (principal, came_from, correlation_id, act, subject, detail)
+      values (${operator.id}, ${operator.from ?? null}::text,
+        ${operator.correlationId ?? null}::uuid, 'webhook replay', ${`${kind}/${endpointId}`},
         ${detail}::text::jsonb)`.execute(transaction);
     const next = events.length === REPLAY_MAX ? events.at(-1)!.cursor : undefined;
     return { messages: told.length, next };

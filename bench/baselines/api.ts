@@ -22,7 +22,7 @@ import { authenticated, type CallerEnv } from "../../lib/http/caller.ts";
 import { etagOf } from "../../lib/http/cause.ts";
 import { bodyParser, parsedParams } from "../../lib/http/parsed.ts";
 import { problemForError, problemResponse } from "../../lib/http/problem.ts";
-import { openTokenKey } from "../../lib/http/token_key.ts";
+import { openTokenKeys } from "../../lib/http/token_keys.ts";
 import { TokenVerifier } from "../../lib/http/tokens.ts";
 import { EventPath, Registrant } from "../../routes/live_event_schemas.ts";
 
@@ -105,9 +105,10 @@ export async function serveBaseline(
   const sql = postgres(url, { max: Number(Deno.env.get("POOL_MAX") ?? poolMax) });
   await sql.unsafe(schema);
 
-  const key = await openTokenKey({ secret: config.tokens.secret, dataDir: config.dataDir });
+  const { tokens: { secrets }, dataDir } = config;
+  const keys = await openTokenKeys({ secrets, dataDir });
   const { issuer, audience } = config.tokens;
-  const verifier = new TokenVerifier({ key, issuer, audience, env: systemEnv });
+  const verifier = new TokenVerifier({ keys, issuer, audience, env: systemEnv });
   const app = new Hono<CallerEnv>();
   app.onError(problemForError({ report: console.error, uuid: systemEnv.uuid }));
   app.use(

@@ -23,3 +23,15 @@ export function answer(
       headers: { "content-type": "application/json", ...commonHeaders(c), ...headers },
     });
 }
+
+/**
+ * Of what changes with the version or the keys of the service alone. Nobody but the caller may keep
+ * it all the same: the head of an answer says who that was, and how often they may still ask.
+ */
+export const KEPT: AnswerHeaders = { "Cache-Control": "private, max-age=300" };
+
+/** A row as it is answered: what is null in a table is absent in JSON. */
+export function withoutNulls<Row extends object>(row: Row): Partial<Row> {
+  const filled = Object.entries(row).filter(([, value]) => value !== null);
+  return Object.fromEntries(filled) as Partial<Row>;
+}

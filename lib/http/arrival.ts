@@ -1,6 +1,7 @@
 /** What comes with a request beside its message: as Hono hands it on, `c.env`. */
 import type { Context } from "hono";
 import type { ServiceMode } from "../resilience/mode.ts";
+import type { AnswerHeaders } from "./problem.ts";
 
 /** Who is at the other end of a connection. */
 export interface Peer {
@@ -11,11 +12,19 @@ export interface Peer {
    * made by then says so, see `commonHeaders`.
    */
   isLeaving: boolean;
+  /** What came over it can be read in two ways, so nothing more that comes is. */
+  isUnclear?: boolean;
+  /** It is known to be over TLS, by whoever accepted it. */
+  readonly isSecure?: boolean;
 }
 
 export interface Arrival {
   /** Absent where no connection is, as in a test. */
   readonly peer?: Peer;
+  /** Whether this address is of a proxy that is believed whom it speaks for. */
+  readonly isTrustedProxy?: (address: string) => boolean;
+  /** Of whatever answers it; see `door.ts`. */
+  readonly headers?: AnswerHeaders;
   /** Of the node that it came to, once that has let it in. */
   readonly service?: Pick<ServiceMode, "mode">;
 }

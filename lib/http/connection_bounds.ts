@@ -14,14 +14,15 @@ export interface ConnectionBounds {
   readonly headMs: number;
   /** From an answer to the end of the next request's head; the answer must be taken meanwhile. */
   readonly idleMs: number;
-  /** For a request in progress, in which nothing begins or ends. */
+  /** From the end of a request's head until its answer is handed over, whatever else is asked. */
   readonly requestMs: number;
   /** For requests in progress when the server closes. */
   readonly closingMs: number;
 }
 
-/** What a connection is at, since a moment of the clock by which it is judged. */
+/** What a connection is at. */
 export interface Standing {
+  /** A moment of the clock by which it is judged: of several requests, the oldest began then. */
   readonly since: number;
   /** Requests without an answer yet; more than one in HTTP/2 only. */
   readonly inProgress: number;

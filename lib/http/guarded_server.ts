@@ -134,9 +134,9 @@ export class GuardedServer implements HttpServer {
   #serve(socket: Deno.TcpConn, connection: Connection): void {
     const { serveConnection, handle, onError } = this.#options;
     socket.setNoDelay(true);
-    const ended = () => connection.end(this.#present);
     connection.served = serveConnection(socket, (request, info) => {
-      connection.begin(this.#present);
+      const begun = connection.begin(this.#present);
+      const ended = () => connection.end(begun, this.#present);
       info.completed.then(ended, ended);
       return handle(request, connection);
     }, onError);
@@ -212,29 +212,45 @@ export class GuardedServer implements HttpServer {
   }
 }
 
+interface Begun {
+  readonly at: number;
+}
+
 class Connection implements Standing, Peer {
   readonly remoteAddress: string;
   readonly network: string;
   served: ServedConnection | undefined;
-  since: number;
-  inProgress = 0;
   isFresh = true;
   isLeaving = false;
+  /** In the order in which they began. */
+  readonly #requests = new Set<Begun>();
+  /** When it was accepted, or last had an answer. */
+  #restingSince: number;
 
   constructor(remoteAddress: string, network: string, acceptedAt: number) {
     this.remoteAddress = remoteAddress;
     this.network = network;
-    this.since = acceptedAt;
+    this.#restingSince = acceptedAt;
   }
 
-  begin(at: number): void {
-    this.since = at;
-    this.inProgress++;
+  get inProgress(): number {
+    return this.#requests.size;
+  }
+
+  get since(): number {
+    const [oldest] = this.#requests;
+    return oldest?.at ?? this.#restingSince;
+  }
+
+  begin(at: number): Begun {
+    const begun = { at };
+    this.#requests.add(begun);
     this.isFresh = false;
+    return begun;
   }
 
-  end(at: number): void {
-    this.since = at;
-    this.inProgress--;
+  end(begun: Begun, at: number): void {
+    this.#requests.delete(begun);
+    this.#restingSince = at;
   }
 }

@@ -8,8 +8,10 @@ import type { Context, Env as HonoEnv, Hono, NotFoundHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { TransientFault } from "../fault.ts";
+import type { Verdict } from "../limits/limiter.ts";
 import type { Cause } from "../runtime/envelope.ts";
 import { arrivalOf } from "./arrival.ts";
+import { rateLimitHeaders } from "./rate_limit_headers.ts";
 
 export interface Problem {
   readonly status: ContentfulStatusCode;
@@ -23,6 +25,13 @@ export interface Problem {
 export interface RequestFault {
   readonly path: readonly (string | number)[];
   readonly message: string;
+}
+
+/** A problem that a route is known to answer with. */
+export interface KnownProblem {
+  /** Stable, and documented. */
+  readonly type: string;
+  readonly problem: Problem;
 }
 
 /** An HTTP face for every reason an aggregate can give; a missing one fails to compile. */
@@ -48,6 +57,11 @@ export class ProblemError extends Error {
     this.problem = problem;
     this.headers = options.headers ?? {};
   }
+
+  /** Of a problem that is known: as it was declared. */
+  static of({ type, problem }: KnownProblem): ProblemError {
+    return new ProblemError(type, problem);
+  }
 }
 
 export function problemResponse(
@@ -64,22 +78,38 @@ export function problemResponse(
   });
 }
 
+/** For what is refused before any route has seen it. */
+export function bareProblem(
+  type: string,
+  problem: Problem,
+  headers: AnswerHeaders,
+): Response {
+  return new Response(JSON.stringify({ type, ...problem }), {
+    status: problem.status,
+    headers: { ...headers, "content-type": "application/problem+json" },
+  });
+}
+
 /** In which mode the service is; see `docs/degradation.md`. */
 export const SERVICE_MODE = "Service-Mode";
 
 /**
- * Of every answer: the mode of the service, the id under which all that the caller caused can be
- * found, and whether the connection ends with it.
+ * Of every answer: what browsers and caches are told to do with it, the mode of the service, the id
+ * under which all that the caller caused can be found, how often it may still ask, and whether the
+ * connection ends with it.
  *
- * Whoever makes a response passes them in. To add to the headers of one that is made costs 4 µs, since
+ * Whoever makes a response passes them in, and after them those that it means otherwise, written alike. To add to the headers of one that is made costs 4 µs, since
  * Deno then takes it apart again.
  */
 export function commonHeaders(c: Context): AnswerHeaders {
-  const { service, peer } = arrivalOf(c);
+  const { headers, service, peer } = arrivalOf(c);
   const caller: Pick<Cause, "correlationId"> | undefined = c.get("caller");
+  const rateLimit: Verdict | undefined = c.get("rateLimit");
   return {
+    ...headers,
     ...(service !== undefined && { [SERVICE_MODE]: service.mode }),
     ...(caller !== undefined && { "X-Correlation-Id": caller.correlationId }),
+    ...(rateLimit !== undefined && rateLimitHeaders(rateLimit)),
     ...(peer?.isLeaving && { Connection: "close" }),
   };
 }
@@ -144,12 +174,17 @@ function transientProblem(c: Context, fault: TransientFault): Response {
 }
 
 /**
- * Answers what no route took: 405 with `Allow` where another method would do, else 404.
+ * Answers what no route took: 405 with `Allow` where another method would do, else 404. Not before
+ * `admit`, which throws where that is asked too often.
  *
  * TRACE is none that any path knows: it would echo what a proxy had added, such as credentials.
  */
-export function problemForUnrouted<E extends HonoEnv>(app: Hono<E>): NotFoundHandler<E> {
-  return (c) => {
+export function problemForUnrouted<E extends HonoEnv>(
+  app: Hono<E>,
+  admit?: (c: Context<E>) => void | Promise<void>,
+): NotFoundHandler<E> {
+  return async (c) => {
+    await admit?.(c);
     const allowed = methodsFor(app, c.req.path);
     return allowed.length === 0 && c.req.method !== TRACE
       ? problemResponse(c, "about:blank", { status: 404, title: "Not Found" })

@@ -2,16 +2,33 @@
 import type { Context } from "hono";
 import type { RuntimeReason } from "../runtime/turn.ts";
 import { etagOf } from "./cause.ts";
-import { type Problem, problemResponse, type ProblemsFor } from "./problem.ts";
+import { type KnownProblem, type Problem, problemResponse, type ProblemsFor } from "./problem.ts";
 
 export interface Refusals<Reason extends string> {
   /** The stable type of the problem, and the problem. */
   problemOf(reason: Reason | RuntimeReason): [type: string, problem: Problem];
+  /** Those of these reasons, for the declaration of a route. */
+  known(...reasons: readonly Reason[]): readonly KnownProblem[];
   /** The answer to a refused command; it tells the tag in force to whoever came with another. */
   refused(
     c: Context,
     refusal: { readonly reason: Reason | RuntimeReason; readonly version: number },
   ): Response;
+}
+
+/** What the runtime itself refuses, whatever the `thing` is. */
+export function runtimeProblems(thing: string): ProblemsFor<RuntimeReason> {
+  return {
+    "version-mismatch": { status: 412, title: `The ${thing} has changed since it was read` },
+    "idempotency-key-reused": {
+      status: 422,
+      title: "The Idempotency-Key belongs to another request",
+    },
+    "idempotency-key-in-progress": {
+      status: 409,
+      title: "The request under this Idempotency-Key is still running",
+    },
+  };
 }
 
 /**
@@ -24,17 +41,7 @@ export function refusals<Reason extends string>(
   thing: string,
   faces: ProblemsFor<Reason>,
 ): Refusals<Reason> {
-  const general: ProblemsFor<RuntimeReason> = {
-    "version-mismatch": { status: 412, title: `The ${thing} has changed since it was read` },
-    "idempotency-key-reused": {
-      status: 422,
-      title: "The Idempotency-Key belongs to another request",
-    },
-    "idempotency-key-in-progress": {
-      status: 409,
-      title: "The request under this Idempotency-Key is still running",
-    },
-  };
+  const general = runtimeProblems(thing);
   const isGeneral = (reason: string): reason is RuntimeReason => reason in general;
   const problemOf = (reason: Reason | RuntimeReason): [string, Problem] =>
     isGeneral(reason)
@@ -42,6 +49,11 @@ export function refusals<Reason extends string>(
       : [`/problems/${area}/${reason}`, faces[reason]];
   return {
     problemOf,
+    known: (...reasons) =>
+      reasons.map((reason) => {
+        const [type, problem] = problemOf(reason);
+        return { type, problem };
+      }),
     refused(c, { reason, version }) {
       const headers = reason === "version-mismatch" ? { ETag: etagOf(version) } : {};
       return problemResponse(c, ...problemOf(reason), headers);

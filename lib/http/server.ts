@@ -14,13 +14,19 @@ export interface Place {
   readonly port: number;
 }
 
-/**
- * Deno's own server, for platforms that decide themselves where requests come in.
- *
- * It has no bound for slow connections: somebody in front must.
- */
-export function platformServer(place: Place, handle: Handle): HttpServer {
+/** Deno's own server. It has no bound for slow connections: somebody in front must. */
+export function denoServer(place: Place, handle: Handle): HttpServer {
   return Deno.serve({ ...place, onListen() {} }, (request, { remoteAddr }) => {
     return handle(request, { remoteAddress: remoteAddr.hostname, isLeaving: false });
+  });
+}
+
+/**
+ * The same for platforms that decide themselves where requests come in. They end TLS, and write into
+ * the URL whether there was any.
+ */
+export function platformServer(place: Place, handle: Handle): HttpServer {
+  return denoServer(place, (request, peer) => {
+    return handle(request, { ...peer, isSecure: request.url.startsWith("https:") });
   });
 }

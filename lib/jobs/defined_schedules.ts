@@ -5,7 +5,7 @@
  */
 import type { Env } from "../env.ts";
 import { retryPolicies, retryTransient } from "../resilience/retry.ts";
-import type { Cause } from "../runtime/envelope.ts";
+import { type Cause, unaskedCause } from "../runtime/envelope.ts";
 import type { Observe } from "../runtime/observe.ts";
 import type { ActorSystem } from "../runtime/system.ts";
 import { isCron, isTimeZone } from "./cron.ts";
@@ -91,13 +91,5 @@ export async function registerSchedules(
 }
 
 function causeIn(env: Env): Cause {
-  const messageId = env.uuid();
-  const deadline = env.monotonic() + retryPolicies.start.giveUpMs;
-  return {
-    messageId,
-    correlationId: messageId,
-    causationId: messageId,
-    principal: code,
-    deadline,
-  };
+  return unaskedCause(env, code, retryPolicies.start.giveUpMs);
 }

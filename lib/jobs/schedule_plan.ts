@@ -23,8 +23,10 @@ export const ON_TIME_MS = 5 * 60_000;
 export const JITTER_MS_MAX = 3_600_000;
 
 /** Of those made over HTTP a UUID, of those in code the name that they have there. */
+export const SCHEDULE_ID = /^[a-z0-9][a-z0-9._-]{0,99}$/;
+
 export function isScheduleId(text: string): boolean {
-  return /^[a-z0-9][a-z0-9._-]{0,99}$/.test(text);
+  return SCHEDULE_ID.test(text);
 }
 
 /** A job with its payload, as it can be written down. */

@@ -11,6 +11,7 @@ import type {
   Operator,
   RedriveQuery,
 } from "../runtime/outbox.ts";
+import { auditColumns, audited } from "./audit.ts";
 import { messageOf, type MessageRow } from "./outbox.ts";
 import type { Tables } from "./tables.ts";
 
@@ -57,14 +58,7 @@ export class PostgresDeadLetters implements DeadLetters {
         from before where d.message_id = before.message_id
         returning d.*
       ),
-      ${
-      audited(
-        "edit",
-        operator,
-        sql`select kind, key, message_id,
-        jsonb_build_object('before', before.command) as detail from before`,
-      )
-    }
+      ${recorded("edit", operator, "before")}
       select * from changed`.execute(this.#db);
     return rows[0] && deadLetterOf(rows[0]);
   }
@@ -92,14 +86,7 @@ export class PostgresDeadLetters implements DeadLetters {
         -- A job that was enqueued again meanwhile waits already.
         on conflict (message_id) where kind = 'job' do nothing
       ),
-      ${
-      audited(
-        "redrive",
-        operator,
-        sql`select kind, key, message_id,
-        jsonb_build_object('command', command, 'error', error) as detail from raised`,
-      )
-    }
+      ${recorded("redrive", operator, "raised")}
       select * from raised order by position`.execute(this.#db);
     return rows.map(deadLetterOf);
   }
@@ -109,29 +96,20 @@ export class PostgresDeadLetters implements DeadLetters {
       with dropped as (
         delete from dead_letter where message_id = ${messageId}::uuid returning *
       ),
-      ${
-      audited(
-        "discard",
-        operator,
-        sql`select kind, key, message_id,
-        jsonb_build_object('command', command, 'error', error) as detail from dropped`,
-      )
-    }
+      ${recorded("discard", operator, "dropped")}
       select message_id from dropped`.execute(this.#db);
     return rows.length > 0;
   }
 }
 
-function audited(
-  act: string,
-  { id }: Operator,
-  subjects: RawBuilder<unknown>,
-): RawBuilder<unknown> {
+/** What letters say may be about people, and is told by its digest only. */
+function recorded(act: string, operator: Operator, letters: string): RawBuilder<unknown> {
   return sql`audited as (
-    insert into audit (principal, act, subject, detail)
-    select ${id}, ${`dead-letter ${act}`}, 'dead_letter/' || s.message_id, s.detail
-      || jsonb_build_object('actor', s.kind || '/' || s.key)
-    from (${subjects}) s
+    insert into audit (${auditColumns}, act, subject, detail)
+    select ${audited(operator)}, ${`dead-letter ${act}`}, 'dead_letter/' || s.message_id,
+      jsonb_build_object('actor', s.kind || '/' || s.key, 'attempts', s.attempts,
+        'commandSha256', encode(sha256(convert_to(s.command::text, 'UTF8')), 'hex'))
+    from ${sql.id(letters)} s
   )`;
 }
 

@@ -32,6 +32,7 @@ interface FlowChange {
 export const flowProjection: Projection<QueryExecutorProvider> = {
   name: "flow_listing",
   kind,
+  hasIndex: true,
   tables: ["flow"],
   async apply(transaction, recorded) {
     const changes = new Map<string, FlowChange>();

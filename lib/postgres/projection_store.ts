@@ -186,10 +186,17 @@ function before(transaction: string): string {
   return String(BigInt(transaction) - 1n);
 }
 
+/**
+ * Selected, it has each statement planned as the tables are, to the end of the transaction: a plan from
+ * when one was empty, which prepared statements would keep, reads it from end to end for every page.
+ */
+export const planningAnew = sql`set_config('plan_cache_mode', 'force_custom_plan', true)`;
+
 /** Held to the end of the transaction, so it also works where a pooler shares sessions out. */
 async function isOnlyReader(db: Kysely<Tables>, projection: string): Promise<boolean> {
   const { rows } = await sql<{ isOnly: boolean }>`
-    select pg_try_advisory_xact_lock(${readersLock(projection)}) as "isOnly"`.execute(db);
+    select pg_try_advisory_xact_lock(${readersLock(projection)}) as "isOnly",
+      ${planningAnew}`.execute(db);
   return rows[0]!.isOnly;
 }
 

@@ -24,11 +24,13 @@ import {
   type Swap,
 } from "../runtime/rebuild.ts";
 import { type FeedCursor, feedStart } from "../runtime/store.ts";
+import { auditColumns, audited } from "./audit.ts";
 import { readFeed } from "./event_store.ts";
 import {
   type AppliedPage,
   applyPage,
   moveCheckpoint,
+  planningAnew,
   readCheckpoint,
   readersLock,
 } from "./projection_store.ts";
@@ -83,9 +85,10 @@ export class PostgresRebuildStore implements RebuildStore<QueryExecutorProvider>
   async begin(
     projection: Followed,
     { token, leaseMs }: Attempt,
-    { id: principal }: Operator,
+    operator: Operator,
   ): Promise<void> {
     const { name } = projection;
+    const { id: principal } = operator;
     await this.#maintenance.transaction().execute(async (transaction) => {
       await sql`select pg_advisory_xact_lock(hashtextextended('rebuild', 0))`.execute(transaction);
       if (await this.#isBegun(transaction, token)) return;
@@ -107,8 +110,8 @@ export class PostgresRebuildStore implements RebuildStore<QueryExecutorProvider>
           through = excluded.through, events = 0, error = null, structure = excluded.structure`
         .execute(transaction);
       await sql`
-        insert into audit (principal, act, subject, detail)
-        values (${principal}, 'projection rebuild', ${`projection/${name}`}, '{}')`
+        insert into audit (${auditColumns}, act, subject, detail)
+        values (${audited(operator)}, 'projection rebuild', ${`projection/${name}`}, '{}')`
         .execute(transaction);
     });
   }
@@ -301,8 +304,8 @@ async function note(
 }
 
 /**
- * Has the names of the tables lead to the new ones, within this transaction. Postgres plans prepared
- * statements anew under another path.
+ * Has the names of the tables lead to the new ones, within this transaction. Statements are planned as
+ * these are by now.
  */
 async function onNewTables<Result>(
   transaction: Kysely<Tables>,
@@ -310,7 +313,7 @@ async function onNewTables<Result>(
   work: () => Promise<Result>,
 ): Promise<Result> {
   const { rows: [before] } = await sql<{ path: string }>`
-    select current_setting('search_path') as path`.execute(transaction);
+    select current_setting('search_path') as path, ${planningAnew}`.execute(transaction);
   const lead = async (path: string) => {
     await sql`select set_config('search_path', ${path}, true)`.execute(transaction);
   };

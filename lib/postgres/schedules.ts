@@ -34,6 +34,7 @@ interface Change {
 export const scheduleProjection: Projection<QueryExecutorProvider> = {
   name: "schedule_list",
   kind,
+  hasIndex: true,
   tables: ["schedule"],
   async apply(transaction, recorded) {
     const changes = changesOf(recorded);

@@ -133,7 +133,8 @@ created as (
 
 const createdToo = `
   union all
-  select r.*, null from request r natural join created where r.revision = 0`;
+  select r.*, null from request r
+  where r.revision = 0 and (r.kind, r.key) in (select kind, key from created)`;
 
 const gonePart = `
 gone as materialized (
@@ -145,9 +146,13 @@ gone as materialized (
     where outbox.kind = r.kind and outbox.key = r.key and outbox.position = asked.position::bigint
     limit 1
   ) waiting on true
+  left join lateral (
+    select actor.revision from actor
+    where r.revision = 0 and actor.kind = r.kind and actor.key = r.key
+    limit 1
+  ) known on true
   where waiting.position is null
-    and (r.n in (select n from locked) or r.revision = 0 and not exists (
-      select from actor where actor.kind = r.kind and actor.key = r.key))
+    and (r.n in (select n from locked) or r.revision = 0 and known.revision is null)
   group by r.n
 ),`;
 

@@ -2,6 +2,7 @@
 import type { ColumnType, Generated } from "kysely";
 import type { FlowStatus } from "../jobs/flow/state.ts";
 import type { MissedPolicy } from "../jobs/schedule_plan.ts";
+import type { AuditOutcome } from "../runtime/audit.ts";
 import type { Principal } from "../runtime/envelope.ts";
 
 /** Postgres' 64-bit transaction id, as decimal text; compared in SQL only. */
@@ -135,6 +136,15 @@ export interface Tables {
     act: string;
     subject: string;
     detail: unknown;
+    outcome: Generated<AuditOutcome>;
+    came_from: string | null;
+    correlation_id: string | null;
+  };
+  audit_seal: {
+    number: Int8;
+    audit_id: Int8;
+    key_id: string;
+    mac: Uint8Array;
   };
   schedule: {
     id: string;

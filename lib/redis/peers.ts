@@ -6,18 +6,17 @@
  *
  * @module
  */
-import { createClient } from "@redis/client";
 import { z } from "zod";
 import { TransientFault } from "../fault.ts";
-import { Dependency } from "../resilience/dependency.ts";
+import type { Dependency } from "../resilience/dependency.ts";
 import { withinDeadline } from "../resilience/deadline.ts";
 import { type Address, addressText } from "../runtime/envelope.ts";
 import type { PeerNews, Peers } from "../runtime/peers.ts";
 import { Worker, type WorkerOptions } from "../runtime/worker.ts";
+import { type RedisClient, type RedisConnection, toFault } from "./connection.ts";
 
 export interface RedisPeersOptions extends Pick<WorkerOptions, "env" | "observe"> {
-  /** `redis://user:password@host:port/db`, or `rediss://`. */
-  readonly url: string;
+  readonly connection: RedisConnection;
   /** Services that share a Redis each have a channel of their own. */
   readonly channel: string;
 }
@@ -28,10 +27,8 @@ const BEAT_MS = 1_000;
 const GATHER_MS = 20;
 /** What this node said has come back by then, or counts as lost. */
 const ECHO_MS = 1_000;
-const CONNECT_MS = 1_000;
-/** A connection on which nothing comes for so long, not even what this node says, is dead. */
-const SILENCE_MS = 5_000;
-const RECONNECT_MOST_MS = 1_000;
+/** A node of which nothing was heard for so long, while others were, is gone. */
+const GONE_MS = 5_000;
 const DRAIN_MS = 2_000;
 /** Actors of one message. */
 const NEWS_MAX = 1_000;
@@ -53,11 +50,12 @@ export class RedisPeers extends Worker implements Peers {
   readonly redis: Dependency;
   readonly #options: RedisPeersOptions;
   readonly #node: string;
-  readonly #publisher: Client;
-  readonly #subscriber: Client;
+  #subscriber: RedisClient | undefined;
   #listener: PeerNews | undefined;
   #waiting = new Map<string, News["wrote"][number]>();
   #isSubscribed = false;
+  /** When each was heard last. */
+  readonly #others = new Map<string, number>();
   /** Something could not be said, and the others have not been told so. */
   #hasMissed = false;
   #number = 0;
@@ -68,23 +66,29 @@ export class RedisPeers extends Worker implements Peers {
     super({ name: "peers", env, observe, drainMs: DRAIN_MS });
     this.#options = options;
     this.#node = options.env.uuid();
-    this.#publisher = this.#client();
-    this.#subscriber = this.#client();
-    this.redis = new Dependency({ name: "redis", env, probe: () => this.#ping() });
+    this.redis = options.connection.dependency;
+  }
+
+  /**
+   * How many nodes there are, this one included, as far as this one has heard. While Redis is away
+   * it is what it was before.
+   */
+  get nodes(): number {
+    return 1 + this.#others.size;
   }
 
   /** Starts it. */
   listen(listener: PeerNews): this {
     this.#listener = listener;
-    // Whoever subscribed does so anew by itself; what was said before that is lost.
-    this.#subscriber.on("ready", () => {
-      this.#listener?.missed();
-      this.wake();
+    this.#subscriber = this.#options.connection.another({
+      // It tries again by itself until it is closed; what it fails by is in its health.
+      onError: (error) => this.note(error),
+      // Whoever subscribed does so anew by itself; what was said before that is lost.
+      onReady: () => {
+        this.#listener?.missed();
+        this.wake();
+      },
     });
-    // Both try again by themselves until they are closed; what they fail by is in their health.
-    for (const client of [this.#publisher, this.#subscriber]) {
-      client.connect().catch((error) => this.note(error));
-    }
     return this.start();
   }
 
@@ -105,33 +109,34 @@ export class RedisPeers extends Worker implements Peers {
     }
   }
 
-  protected override async finish(): Promise<void> {
-    await this.redis[Symbol.asyncDispose]();
-    this.#publisher.destroy();
-    this.#subscriber.destroy();
-  }
-
-  async #ping(): Promise<void> {
-    await this.#publisher.ping().catch(toFault);
-  }
-
-  #client(): Client {
-    const client = clientOf(this.#options.url);
-    client.on("error", (error) => this.note(error));
-    return client;
+  protected override finish(): Promise<void> {
+    if (this.#subscriber !== undefined) this.#options.connection.release(this.#subscriber);
+    return Promise.resolve();
   }
 
   async #subscribe(): Promise<void> {
-    await this.#subscriber.subscribe(this.#options.channel, (text) => this.#hear(text));
+    await this.#subscriber?.subscribe(this.#options.channel, (text) => this.#hear(text));
     this.#isSubscribed = true;
   }
 
   #hear(text: string): void {
     const news = newsIn(text);
     if (news === undefined) return;
-    if (news.from === this.#node) return this.#onEcho?.(news.number);
+    if (news.from === this.#node) return this.#echoed(news.number);
+    // It may be new and know of nobody, and should not have to wait for the next beat.
+    if (!this.#others.has(news.from)) this.wake();
+    this.#others.set(news.from, this.env.monotonic());
     if (news.missed) this.#listener?.missed();
     for (const [kind, key, revision] of news.wrote) this.#listener?.heard({ kind, key }, revision);
+  }
+
+  /** Who beats less often than this node is gone: a node that hears itself would hear others too. */
+  #echoed(number: number): void {
+    const gone = this.env.monotonic() - GONE_MS;
+    for (const [node, heardAt] of this.#others) {
+      if (heardAt < gone) this.#others.delete(node);
+    }
+    this.#onEcho?.(number);
   }
 
   /** Never throws: what could not be said is made good by the next message that can. */
@@ -158,7 +163,7 @@ export class RedisPeers extends Worker implements Peers {
     this.#onEcho = (number) => number === news.number && heard.resolve();
     const say = async () => {
       if (!this.#isSubscribed) await this.#subscribe();
-      await this.#publisher.publish(this.#options.channel, JSON.stringify(news));
+      await this.#options.connection.client.publish(this.#options.channel, JSON.stringify(news));
       await heard.promise;
     };
     await withinDeadline(say, {
@@ -170,21 +175,6 @@ export class RedisPeers extends Worker implements Peers {
   }
 }
 
-type Client = ReturnType<typeof clientOf>;
-
-/** It connects again by itself, and refuses what it is told meanwhile. */
-function clientOf(url: string) {
-  return createClient({
-    url,
-    disableOfflineQueue: true,
-    socket: {
-      connectTimeout: CONNECT_MS,
-      socketTimeout: SILENCE_MS,
-      reconnectStrategy: (retries: number) => Math.min(100 * 2 ** retries, RECONNECT_MOST_MS),
-    },
-  });
-}
-
 function newsIn(text: string): News | undefined {
   try {
     return News.parse(JSON.parse(text));
@@ -192,10 +182,4 @@ function newsIn(text: string): News | undefined {
     // Whoever else speaks on the channel is not one of us.
     return undefined;
   }
-}
-
-function toFault(error: unknown): never {
-  if (error instanceof TransientFault) throw error;
-  const message = error instanceof Error ? error.message : String(error);
-  throw new TransientFault(`Redis failed: ${message}`, { cause: error });
 }

@@ -96,6 +96,11 @@ export class LoadGauge implements AsyncDisposable {
     return this.#shedding.level > 0 || this.#refusing > 0;
   }
 
+  /** Requests that are not answered yet. */
+  get underWay(): number {
+    return this.#inFlight.count;
+  }
+
   /** Anybody may be let in, of whatever class. */
   get isCalm(): boolean {
     return !this.#isShedding && this.#inFlight.hasRoom(parts.analytics);

@@ -115,6 +115,8 @@ export class Activation {
   #attempts = 0;
   /** In monotonic milliseconds; kept by the system. */
   lastUsedAt = 0;
+  /** Whether it was used since it took its place among the others; kept by the system. */
+  isUsedSince = false;
 
   constructor(aggregate: AnyAggregate, address: Address, context: ActivationContext) {
     this.#aggregate = aggregate;
@@ -140,7 +142,13 @@ export class Activation {
    */
   get lastConfirmed(): Standing | undefined {
     const isCurrent = this.#epoch === this.#context.supervision.epoch;
-    return isCurrent ? this.#standing ?? this.#doubted : undefined;
+    if (!isCurrent) return undefined;
+    return this.#isPresumed ? this.#doubted : this.#standing ?? this.#doubted;
+  }
+
+  /** The store was never asked whether it stands so. */
+  get #isPresumed(): boolean {
+    return this.#standing !== undefined && this.#verifiedAt === -Infinity;
   }
 
   /** In monotonic milliseconds. */
@@ -188,7 +196,7 @@ export class Activation {
     const { env, limits } = this.#context;
     const startedAt = env.monotonic();
     try {
-      if (this.standing === undefined) await this.#activate();
+      if (this.standing === undefined) await this.#begin();
       await this.#takeTurn(this.#mailbox.take(limits.turnMax));
     } catch (error) {
       // Loading failed: whoever waits hears why.
@@ -241,6 +249,22 @@ export class Activation {
     const version = this.#standing?.version ?? 0;
     letter.resolve({ accepted: false, reason, version, replayed: false });
     return true;
+  }
+
+  /** The fence finds out if an actor that was presumed to be new is not. */
+  async #begin(): Promise<void> {
+    if (this.#mailbox.first?.isFirst !== true) return await this.#activate();
+    this.#epoch = this.#context.supervision.epoch;
+    this.#snapshotVersion = 0;
+    this.#standing = { state: this.#aggregate.initial, version: 0, revision: 0, transaction: "0" };
+    this.#verifiedAt = -Infinity;
+    this.#context.observe({
+      type: "activated",
+      address: this.address,
+      version: 0,
+      replayed: 0,
+      durationMs: 0,
+    });
   }
 
   async #activate(): Promise<void> {

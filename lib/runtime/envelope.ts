@@ -38,6 +38,22 @@ export interface Cause {
   readonly traceparent?: string;
 }
 
+/** Of what the service sets in motion by itself, in the name of `principal`: nobody has asked for it. */
+export function unaskedCause(
+  env: { uuid(): string; monotonic(): number },
+  principal: Principal,
+  timeoutMs: number,
+): Cause {
+  const messageId = env.uuid();
+  return {
+    messageId,
+    correlationId: messageId,
+    causationId: messageId,
+    principal,
+    deadline: env.monotonic() + timeoutMs,
+  };
+}
+
 export interface Envelope<Command = unknown> extends Cause {
   readonly address: Address;
   readonly command: Command;

@@ -78,7 +78,7 @@ export class EventBus<Transaction> implements AsyncDisposable {
   readonly #layers: Middleware[] = [];
   readonly #names = new Set<string>();
   readonly #subscriptions: Subscription[] = [];
-  readonly #projectors: Projector<Transaction>[] = [];
+  readonly #followers: Follower<Transaction>[] = [];
 
   constructor(options: EventBusOptions<Transaction>) {
     this.#options = options;
@@ -108,22 +108,28 @@ export class EventBus<Transaction> implements AsyncDisposable {
     const { env, observe, store } = this.#options;
     const around: Middleware = (delivery, next) => through(this.#layers, delivery, next);
     const projector = new Projector({ projection, store, env, observe, limits, around });
-    this.#projectors.push(projector);
+    const { kind, types } = projection;
+    this.#followers.push({
+      kinds: kind === undefined ? undefined : [kind].flat(),
+      types,
+      projector,
+    });
     return projector;
   }
 
   /** Of each durable subscriber. */
   health(): readonly WorkerHealth[] {
-    return this.#projectors.map((projector) => projector.health());
+    return this.#followers.map(({ projector }) => projector.health());
   }
 
-  /** Something was committed: durable subscribers look soon. */
-  wake(): void {
-    for (const projector of this.#projectors) projector.wake();
-  }
-
-  /** Tells synchronous subscribers of a turn that has become durable. Never throws. */
+  /**
+   * Tells synchronous subscribers of a turn that has become durable, and durable ones to look soon. Never
+   * throws.
+   */
   publish(address: Address, commit: Commit): void {
+    for (const follower of this.#followers) {
+      if (isAbout(follower, address, commit)) follower.projector.wake();
+    }
     if (this.#subscriptions.length === 0) return;
     const events = recordedIn(address, commit);
     for (const subscription of this.#subscriptions) subscription.offer(address, events);
@@ -131,7 +137,7 @@ export class EventBus<Transaction> implements AsyncDisposable {
 
   /** Durable subscribers finish the page in hand; what synchronous ones still owe is given up. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#projectors.map((projector) => projector[Symbol.asyncDispose]()));
+    await Promise.all(this.#followers.map(({ projector }) => projector[Symbol.asyncDispose]()));
     for (const subscription of this.#subscriptions) subscription.stop();
   }
 
@@ -139,6 +145,23 @@ export class EventBus<Transaction> implements AsyncDisposable {
     if (this.#names.has(name)) throw new Error(`Cannot subscribe ${name}: there is one already`);
     this.#names.add(name);
   }
+}
+
+/** What drives a durable subscriber, and what that has to hear of; all where it does not say. */
+interface Follower<Transaction> {
+  readonly kinds: readonly string[] | undefined;
+  readonly types: readonly string[] | undefined;
+  readonly projector: Projector<Transaction>;
+}
+
+/** Who follows only what was not recorded need not look: each look is a transaction. */
+function isAbout(
+  { kinds, types }: Pick<Follower<never>, "kinds" | "types">,
+  address: Address,
+  { events }: Commit,
+): boolean {
+  if (kinds?.includes(address.kind) === false) return false;
+  return types === undefined || events.some(({ type }) => types.includes(type));
 }
 
 function recordedIn(

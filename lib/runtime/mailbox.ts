@@ -12,6 +12,11 @@ export class Mailbox<Message> {
     return this.#waiting?.length ?? 0;
   }
 
+  /** The oldest message, which stays where it is. */
+  get first(): Message | undefined {
+    return this.#waiting?.[0];
+  }
+
   /** False when full. Never waits: the sender decides what that means to it. */
   offer(message: Message): boolean {
     if (this.#waiting === undefined) this.#waiting = [message];

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { AuditSeal } from "./audit.ts";
 import type { Place } from "./directive.ts";
 import { type Address, addressText, type Envelope } from "./envelope.ts";
 import type { OutboxMessage } from "./outbox.ts";
@@ -294,6 +295,12 @@ export type RuntimeEvent =
   }
   /** Requests were refused, so that others can be served. */
   | { readonly type: "shed"; readonly requestClass: string; readonly requests: number }
+  /** Requests were refused because their callers ask too often. */
+  | { readonly type: "limited"; readonly limit: string; readonly requests: number }
+  /** The newest seal of the audit: whoever keeps it can tell later that nothing was cut off. */
+  | { readonly type: "audit-head"; readonly number: number; readonly mac: string }
+  /** The newest seal that this node had seen is gone, or another; it seals nothing on top of that. */
+  | { readonly type: "audit-rewritten"; readonly known: AuditSeal; readonly found?: AuditSeal }
   | { readonly type: "maintenance-failed"; readonly task: string; readonly error: unknown };
 
 /** Must not throw, and must be quick: it is called between turns. */

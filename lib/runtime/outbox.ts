@@ -170,9 +170,13 @@ export type RedriveQuery =
   | { readonly messageId: string }
   | { readonly kind: string; readonly key?: string; readonly limit: number };
 
-/** Who does something to a dead letter, for the audit. */
+/** Who does something that the audit keeps. */
 export interface Operator {
   readonly id: string;
+  /** The address that it came from; absent where it came over no network. */
+  readonly from?: string;
+  /** Under which all that it led to can be found. */
+  readonly correlationId?: string;
 }
 
 /**

@@ -8,6 +8,7 @@
 import type { Env } from "../env.ts";
 import { TransientFault } from "../fault.ts";
 import { backoffMs } from "../resilience/backoff.ts";
+import { pause } from "../resilience/pause.ts";
 import type { RetryBudget } from "../resilience/retry_budget.ts";
 import { Batcher } from "./batcher.ts";
 import { type Address, addressText } from "./envelope.ts";
@@ -43,6 +44,14 @@ export interface RelayLimits {
    * who mends what was wrong does not tell it.
    */
   readonly faultPauseMostMs: number;
+  /** So many requests under way are a crowd, which is let by: who calls waits, a message does not. */
+  readonly crowdFrom: number;
+  /** Of its time, the part that is spent on messages at most while there is a crowd. */
+  readonly crowdShareMax: number;
+  /** What is done between two rests counts as no longer than that. */
+  readonly crowdWorkMs: number;
+  /** Unless so many lanes wait: then what follows from requests must catch up with them. */
+  readonly crowdLanesMax: number;
   /** How often to look for messages that nobody has announced: what other nodes left behind. */
   readonly pollMs: number;
   /** Due messages looked at in one go. */
@@ -63,6 +72,10 @@ export const defaultRelayLimits: RelayLimits = {
   pauseFirstMs: 100,
   pauseMostMs: 10 * 60_000,
   faultPauseMostMs: 5_000,
+  crowdFrom: 16,
+  crowdShareMax: 0.2,
+  crowdWorkMs: 250,
+  crowdLanesMax: 20_000,
   pollMs: 500,
   pageMax: 1_000,
   tidyEvery: 20_000,
@@ -77,6 +90,8 @@ export interface RelayOptions {
   readonly env: Env;
   readonly observe: Observe;
   readonly budget?: RetryBudget | undefined;
+  /** How many requests are not answered yet; without it there is never a crowd. */
+  readonly requests?: { readonly underWay: number };
   readonly limits?: Partial<RelayLimits>;
   /** What messages of a kind that no actor has are brought to. */
   readonly outside?: readonly OutsideTarget[];
@@ -87,6 +102,8 @@ export interface RelayOptions {
 const LEASE_USABLE = 2 / 3;
 /** What is in hand may take so long, once no more is taken. */
 const DRAIN_MS = 10_000;
+/** How often a crowd is looked for again that others are let by. */
+const CROWD_LOOK_MS = 20;
 /** How often whoever waits for everything to be brought looks whether it is. */
 const DRAIN_LOOK_MS = 10;
 
@@ -219,8 +236,8 @@ export class OutboxRelay extends Worker {
         continue;
       }
       this.#isClaiming = true;
+      const claimedAt = env.monotonic();
       try {
-        const claimedAt = env.monotonic();
         const claim = { token: newToken(env), leaseMs, limit };
         const lanes = await this.insisting(
           () => outbox.claim(wanted, claim),
@@ -235,7 +252,30 @@ export class OutboxRelay extends Worker {
       } finally {
         this.#isClaiming = false;
       }
+      await this.#letCrowdBy(claimedAt);
     }
+  }
+
+  /** In proportion to what the lanes in hand have taken since then, and no longer than there is a crowd. */
+  async #letCrowdBy(since: number): Promise<void> {
+    if (!this.#isCrowded) return;
+    const { env } = this.#options;
+    const { crowdShareMax, crowdWorkMs } = this.#limits;
+    const isDone = new AbortController();
+    void Promise.all(this.#held.values()).then(() => isDone.abort());
+    await pause(env, crowdWorkMs, isDone.signal);
+    const now = env.monotonic();
+    // A lane that stands still is no work.
+    const until = now + Math.min(now - since, crowdWorkMs) * (1 / crowdShareMax - 1);
+    while (this.#isCrowded && !this.isDraining && env.monotonic() < until) {
+      await this.pause(CROWD_LOOK_MS);
+    }
+  }
+
+  get #isCrowded(): boolean {
+    const { crowdFrom, crowdLanesMax } = this.#limits;
+    const underWay = this.#options.requests?.underWay ?? 0;
+    return underWay >= crowdFrom && this.#announced.size < crowdLanesMax;
   }
 
   /** Those that are not in hand, as many as there are hands. */

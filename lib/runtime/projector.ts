@@ -19,6 +19,8 @@ export interface Projection<Transaction> {
   readonly kind?: string | readonly string[];
   /** Events of these types only. */
   readonly types?: readonly string[];
+  /** A migration has made an index of just these kinds and types, in the order of the feed. */
+  readonly hasIndex?: boolean;
   /** Where it begins while it has no checkpoint: at the beginning, unless told otherwise. */
   readonly start?: "beginning" | "now";
   /** All that `apply` writes to, by names without a schema; what a rebuild replaces. */
@@ -34,9 +36,9 @@ export interface Projection<Transaction> {
 
 /** What a projection asks the feed for. */
 export function wantedBy(
-  { kind, types }: Pick<Projection<never>, "kind" | "types">,
-): Pick<FeedQuery, "kind" | "types"> {
-  return { ...(kind !== undefined && { kind }), ...(types !== undefined && { types }) };
+  { kind, types, hasIndex = false }: Pick<Projection<never>, "kind" | "types" | "hasIndex">,
+): Pick<FeedQuery, "kind" | "types" | "hasIndex"> {
+  return { ...(kind !== undefined && { kind }), ...(types !== undefined && { types }), hasIndex };
 }
 
 export interface Advance {

@@ -135,6 +135,8 @@ export interface FeedQuery {
   /** One, or any of several. */
   readonly kind?: string | readonly string[];
   readonly types?: readonly string[];
+  /** Whether the store has an index of just these kinds and types, so that it steps over no others. */
+  readonly hasIndex?: boolean;
   /** Decided at or after, in epoch milliseconds. */
   readonly from?: number;
   /** Decided before. */

@@ -95,7 +95,15 @@ export interface ReadOptions {
   readonly isStrong?: boolean;
 }
 
-/** How many of the least recently used are looked at in search of one at rest. */
+export interface AskOptions {
+  /**
+   * The key was made up for this command, so nothing is looked for before it is decided. If there is
+   * such an actor all the same, as when the command is repeated, the commit finds out.
+   */
+  readonly isFirst?: boolean;
+}
+
+/** How many are looked at in search of one at rest that was not used of late. */
 const PRESSURE_LOOK_MAX = 64;
 
 export class ActorSystem implements AsyncDisposable, PeerNews {
@@ -108,7 +116,11 @@ export class ActorSystem implements AsyncDisposable, PeerNews {
   readonly #context: ActivationContext;
   readonly #snapshots: Batcher<{ address: Address; snapshot: Snapshot }, undefined>;
   readonly #hosted = new Map<string, AnyAggregate>();
-  /** In the order of last use. */
+  /**
+   * By age, but for those used since: they are found at their old places, and put last where anybody
+   * looks for one to put out of memory (the second chance of CLOCK; Corbató, 1968). To move them at
+   * each use would cost more than all else that a read does.
+   */
   readonly #activations = new Map<string, Activation>();
   readonly #running = new Set<Promise<void>>();
   readonly #stopped = new AbortController();
@@ -206,11 +218,13 @@ export class ActorSystem implements AsyncDisposable, PeerNews {
     command: NoInfer<Command>,
     cause: Cause,
     answer: (accepted: Accepted<State, Event>) => Answer,
+    { isFirst = false }: AskOptions = {},
   ): Promise<Outcome<Answer, Reason>> {
     // The letter forgets the aggregate's types; what comes back is what its own
     // `decide` and `answer` made, which is what this signature says.
     const outcome = this.#deliver(aggregate.kind, key, command, cause, {
       isInspection: false,
+      isFirst,
       answer,
     });
     return outcome as Promise<Outcome<Answer, Reason>>;
@@ -239,7 +253,7 @@ export class ActorSystem implements AsyncDisposable, PeerNews {
     const isShown = !isStrong && standing !== undefined && standing.version >= atLeast &&
       (isReadOnly || activation!.isFresh(this.#newsMissedAt));
     if (isShown) {
-      this.#touch(text, activation!);
+      this.#touch(activation!);
       const { state, version, transaction } = standing;
       const reading = { view: view(state as State, version), version, transaction };
       if (!isReadOnly) return reading;
@@ -293,7 +307,7 @@ export class ActorSystem implements AsyncDisposable, PeerNews {
     key: string,
     command: unknown,
     cause: Cause,
-    kindOfLetter: Pick<Letter, "isInspection" | "answer" | "delivery">,
+    kindOfLetter: Pick<Letter, "isInspection" | "isFirst" | "answer" | "delivery">,
   ): Promise<Outcome> {
     if (this.#stopped.signal.aborted) {
       return Promise.reject(new TransientFault("Cannot deliver: the system is stopping"));
@@ -315,7 +329,7 @@ export class ActorSystem implements AsyncDisposable, PeerNews {
     const text = addressText(address);
     const existing = this.#activations.get(text);
     if (existing !== undefined) {
-      this.#touch(text, existing);
+      this.#touch(existing);
       return existing;
     }
     const aggregate = this.#hosted.get(address.kind);
@@ -331,11 +345,9 @@ export class ActorSystem implements AsyncDisposable, PeerNews {
     return activation;
   }
 
-  /** A map keeps the order of insertion, so putting it in again makes it the last. */
-  #touch(text: string, activation: Activation): void {
+  #touch(activation: Activation): void {
     activation.lastUsedAt = this.#env.monotonic();
-    this.#activations.delete(text);
-    this.#activations.set(text, activation);
+    activation.isUsedSince = true;
   }
 
   #wake(activation: Activation): void {
@@ -358,11 +370,19 @@ export class ActorSystem implements AsyncDisposable, PeerNews {
   /** Busy actors stay: how many there are is bounded by the requests under way. */
   #relievePressure(): void {
     let looked = 0;
-    for (const activation of this.#activations.values()) {
+    for (const [text, activation] of this.#activations) {
       if (this.#activations.size < this.#limits.residentMax) return;
       if (++looked > PRESSURE_LOOK_MAX) return;
-      if (activation.isAtRest) this.#passivate(activation, "pressure");
+      if (activation.isUsedSince) this.#putLast(text, activation);
+      else if (activation.isAtRest) this.#passivate(activation, "pressure");
     }
+  }
+
+  /** A map keeps the order of insertion. */
+  #putLast(text: string, activation: Activation): void {
+    activation.isUsedSince = false;
+    this.#activations.delete(text);
+    this.#activations.set(text, activation);
   }
 
   async #passivateIdle(): Promise<void> {
@@ -372,8 +392,8 @@ export class ActorSystem implements AsyncDisposable, PeerNews {
       if (this.#storeState.isReadOnly) continue;
       const since = this.#env.monotonic() - idleMs;
       for (const activation of this.#activations.values()) {
-        if (activation.lastUsedAt > since) break;
-        if (activation.isAtRest) this.#passivate(activation, "idle");
+        const isIdle = activation.lastUsedAt <= since && activation.isAtRest;
+        if (isIdle) this.#passivate(activation, "idle");
       }
     }
   }

@@ -67,6 +67,8 @@ export interface Letter {
   readonly delivery?: Delivery;
   /** Inspections read the state in the order of the mailbox; all other letters are commands. */
   readonly isInspection: boolean;
+  /** Its sender has made up the key of its actor, so most likely there is nothing to load. */
+  readonly isFirst?: boolean;
   answer(accepted: Accepted<unknown, { readonly type: string }>): unknown;
   /** In monotonic milliseconds. */
   readonly receivedAt: number;
@@ -103,7 +105,7 @@ export type Verdict =
     readonly reason: string;
   }
   | { readonly is: "defect"; readonly letter: Letter; readonly error: unknown }
-  /** A message before it in its lane was not handled. */
+  /** A message before it in its lane was not handled, or the turn has enough to tell. */
   | { readonly is: "held-back"; readonly letter: Letter };
 
 export interface Turn {
@@ -113,6 +115,12 @@ export interface Turn {
   /** The state once it is. */
   readonly state: unknown;
 }
+
+/**
+ * Once a turn has so many messages to tell, what else was told to its actor is left for later: a commit
+ * is written by one statement, in a bounded time.
+ */
+export const TURN_MESSAGES_MAX = 2_000;
 
 /** Decides `letters` in their order, each on what those before it have led to. */
 export function decideTurn(
@@ -132,6 +140,8 @@ export function decideTurn(
   let { state, version } = standing;
   for (const letter of letters) {
     const { delivery } = letter;
+    const isFull = messages.length >= TURN_MESSAGES_MAX;
+    if (delivery !== undefined && isFull) broken.add(delivery.batch);
     if (delivery !== undefined && (delivery.batch.isBroken || broken.has(delivery.batch))) {
       verdicts.push({ is: "held-back", letter });
       continue;
@@ -269,11 +279,12 @@ function caused(
 
 /**
  * What to remember of a verdict. Nothing where the actor does not exist: otherwise whoever guesses
- * addresses would fill the store.
+ * addresses would fill the store. But who has made up the address has made it of the key, and may
+ * have asked before: were the refusal not kept, the first request could still come, and be accepted.
  */
 function replyTo(verdict: Verdict, version: number): RememberedReply | undefined {
-  const { idempotency, principal } = verdict.letter.envelope;
-  if (idempotency === undefined || version === 0) return undefined;
+  const { envelope: { idempotency, principal }, isFirst = false } = verdict.letter;
+  if (idempotency === undefined || (version === 0 && !isFirst)) return undefined;
   if (verdict.is !== "accepted" && verdict.is !== "rejected") return undefined;
   const outcome = verdict.is === "accepted"
     ? { accepted: true, version: verdict.version, answer: verdict.answer }

@@ -5,6 +5,7 @@
  */
 import type { LogLevel } from "../config.ts";
 import { TransientFault } from "../fault.ts";
+import { sealText } from "../runtime/audit.ts";
 import { addressText } from "../runtime/envelope.ts";
 import { type Observe, type RuntimeEvent, supervisedText } from "../runtime/observe.ts";
 import type { Log } from "./log.ts";
@@ -84,6 +85,13 @@ export function logObserver(log: Log): Observe {
         if (!isDoubling(times)) return;
         return log("warn", "connections cut", { ...withoutType(event), times });
       }
+      case "audit-head":
+        return log("info", "audit head", withoutType(event));
+      case "audit-rewritten": {
+        const { known, found } = event;
+        const heads = { known: sealText(known), ...(found && { found: sealText(found) }) };
+        return log("error", "audit rewritten", heads);
+      }
       case "rebuilt":
         return log("info", "projection rebuilt", withoutType(event));
       case "rebuild-failed": {
@@ -106,6 +114,7 @@ export function logObserver(log: Log): Observe {
       }
       case "load":
       case "shed":
+      case "limited":
       case "load-failed":
       case "told":
       case "jobs-settled":

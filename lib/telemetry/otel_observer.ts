@@ -184,8 +184,11 @@ function measuring(meter: Meter): Observe {
         return instruments.refusedShare.record(event.refusedShare);
       case "shed":
         return instruments.shed.add(event.requests, { "troupe.class": event.requestClass });
+      case "limited":
+        return instruments.limited.add(event.requests, { "troupe.limit": event.limit });
       case "told":
       case "jobs-settled":
+      case "audit-head":
         return;
       default:
         return instruments.occurrences[event.type].add(1, circumstancesOf(event));
@@ -267,6 +270,7 @@ function instrumentsOf(meter: Meter) {
     inFlight: gauge("troupe.load.in_flight", "{request}", "Requests under way"),
     sheddingLevel: gauge("troupe.shedding.level", "1", "0: all are admitted, 1: no lists, 2: few"),
     refusedShare: gauge("troupe.shedding.refused", "1", "Share of the commands that is refused"),
+    limited: counter("troupe.limits.refused", "{request}", "Requests of who asks too often"),
     shed: counter("troupe.shedding.requests", "{request}", "Requests refused for load, by class"),
     occurrences: {
       "load-failed": counter("troupe.load.failures", "{attempt}", "Attempts to read that failed"),
@@ -302,6 +306,7 @@ function instrumentsOf(meter: Meter) {
       "relay-failed": counter("troupe.outbox.failures", "{task}", "Times the relay met a fault"),
       "queue-limited": counter("troupe.queue.limited", "{claim}", "Claims that a rate held back"),
       "job-worker-failed": counter("troupe.job.failures", "{task}", "Times a worker met a fault"),
+      "audit-rewritten": counter("troupe.audit.rewritings", "{alarm}", "Alarms of the audit"),
       "maintenance-failed": counter("troupe.maintenance.failures", "{task}", "Tasks that failed"),
     },
   };

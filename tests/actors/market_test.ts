@@ -183,6 +183,23 @@ Deno.test("a full book turns orders away, until one has left", () => {
   assert(taken.accepted && taken.events[0]?.type === "OrderSubmitted");
 });
 
+Deno.test("a full book takes whoever would not rest in it", () => {
+  const orders = Array.from({ length: RESTING_MAX }, (_, number) => order(`order-${number}`));
+  const state = [opened, ...resting(...orders)].reduce(Market.evolve, Market.initial);
+  const context = { key: KEY, at: AT, ...ann };
+  const seller = { accountId: "ben", side: "sell" } as const;
+  const events = (differing: Parameters<typeof order>[1]) => {
+    const decision = Market.decide(state, order("late", { ...seller, ...differing }), context);
+    assert(decision.accepted);
+    return decision.events.map((event) => "rest" in event ? event.rest : event.type);
+  };
+  assert.deepEqual(events({ quantity: 3 }), ["none"]);
+  assert.deepEqual(events({ limit: 101, timeInForce: "immediate-or-cancel" }), [
+    "nobody-to-trade-with",
+  ]);
+  assert.deepEqual(events({ limit: 101 }), ["OrderTurnedAway"]);
+});
+
 for (
   const [why, history, change] of [
     ["of which nothing would be left", [opened, ...resting(order("a"))], { more: -10 }],
@@ -212,6 +229,7 @@ Deno.test("while trading is paused orders are turned away, and afterwards taken"
   given(Market, [opened]).when({ type: "Pause", reason: "news" })
     .then({ type: "TradingPaused", reason: "news" });
   given(Market, []).when({ type: "Pause" }).thenRejected("not-found");
+  given(Market, []).when({ type: "Resume" }).thenRejected("not-found");
 });
 
 Deno.test("sentiment is worth an alert when it crosses the threshold, and once for that", () => {
@@ -352,7 +370,7 @@ class Watched {
     switch (event.type) {
       case "OrderWithdrawn":
         this.seen.withdrawn++;
-        return this.#naive.withdraw(event.orderId);
+        return assert.equal(this.#naive.withdraw(event.orderId), event.remaining);
       case "OrderLessened":
         this.seen.lessened++;
         this.#asked.set(event.orderId, this.#asked.get(event.orderId)! - event.by);

@@ -19,6 +19,10 @@ const tellsRisk = (earned: string) => {
   const command = { type: "Earned", tradeId: "ACME:2", earned };
   return { to: { kind: "risk", key: KEY }, schema: 1, command };
 };
+const toldRisk = (quantity: number) => {
+  const command = { type: "Transferred", symbol: "ACME", quantity };
+  return { to: { kind: "risk", key: KEY }, schema: 1, command };
+};
 const reply = (key: string, command: ToOrder) => ({
   to: { kind: "order", key },
   schema: 1,
@@ -27,8 +31,12 @@ const reply = (key: string, command: ToOrder) => ({
 
 Deno.test("what is not kept for orders can be withdrawn, and no more", () => {
   const { when } = given(Portfolio, [deposited(100), reserved("a", 60)]);
-  when({ type: "Withdraw", symbol: "ACME", quantity: 40 })
-    .then({ type: "SharesWithdrawn", symbol: "ACME", quantity: 40 });
+  when({ type: "Withdraw", symbol: "ACME", quantity: 40 }).thenTelling(
+    [toldRisk(-40)],
+    { type: "SharesWithdrawn", symbol: "ACME", quantity: 40 },
+  );
+  when({ type: "Deposit", symbol: "ACME", quantity: 7, price: 3 })
+    .thenTelling([toldRisk(7)], deposited(7, 3));
   when({ type: "Withdraw", symbol: "ACME", quantity: 41 }).thenRejected("insufficient-shares");
   when({ type: "Withdraw", symbol: "OTHER", quantity: 1 }).thenRejected("insufficient-shares");
 });
@@ -49,6 +57,20 @@ Deno.test("what is there can be kept for an order, once", () => {
   when({ type: "Release", orderId: "a", quantity: 61 })
     .then({ type: "SharesReleased", orderId: "a", symbol: "ACME", quantity: 60 });
   when({ type: "Release", orderId: "b", quantity: 1 }).then();
+});
+
+Deno.test("what is bought at one price again and again is one lot, of which some may be sold", () => {
+  const lotsAfter = (...history: Portfolio.Event[]) =>
+    lotsOf(given(Portfolio, history).state.positions.get("ACME")!.lots);
+  const sold: Portfolio.Event = { ...sale(3, 9), type: "SharesSold", earned: "0" };
+  const history = [bought(4, 5), bought(1, 5), reserved("sell", 3), sold];
+  assert.deepEqual(lotsAfter(...history, bought(2, 5)), [{ quantity: 4, price: 5 }]);
+  const others = [bought(1, 8), bought(1, 5), bought(1, 5)];
+  assert.deepEqual(lotsAfter(...history, ...others), [
+    { quantity: 2, price: 5 },
+    { quantity: 1, price: 8 },
+    { quantity: 2, price: 5 },
+  ]);
 });
 
 Deno.test("there is an end to the orders that something is kept for", () => {
@@ -95,6 +117,21 @@ Deno.test("a position that was closed begins anew", () => {
     });
 });
 
+Deno.test("a position is over with its last share, however that went, and what was earned stays", () => {
+  const half: Portfolio.Event = { ...sale(5, 2), type: "SharesSold", earned: "-40" };
+  const history = [deposited(10), reserved("sell", 5), half];
+  const over: Portfolio.Event[] = [
+    { type: "SharesWithdrawn", symbol: "ACME", quantity: 5 },
+    { type: "PositionClosed", symbol: "ACME", earned: "-40" },
+  ];
+  given(Portfolio, history).when({ type: "Withdraw", symbol: "ACME", quantity: 5 })
+    .thenTelling([toldRisk(-5)], ...over);
+  const again = [deposited(1, 1), reserved("sell", 1)];
+  const gain: Portfolio.Event = { ...sale(1, 3), type: "SharesSold", earned: "2" };
+  const { state } = given(Portfolio, [...history, ...over, ...again, gain]);
+  assert.deepEqual([state.positions.size, state.realized], [0, -38n]);
+});
+
 const common = {
   symbol: fc.constantFrom("ACME", "BOLT"),
   quantity: fc.integer({ min: 1, max: 20 }),
@@ -133,6 +170,7 @@ function commandFor(wish: Wish, state: Portfolio.State): Portfolio.Command | und
 
 /** Every share by itself, with what was paid for it. */
 class NaivePortfolio {
+  realized = 0;
   readonly #shares = new Map<string, number[]>();
 
   add(symbol: string, quantity: number, price: number): void {
@@ -160,6 +198,7 @@ function follow(event: Portfolio.Event, naive: NaivePortfolio): void {
       return void naive.remove(event.symbol, event.quantity);
     case "SharesSold": {
       const cost = naive.remove(event.symbol, event.quantity);
+      naive.realized += event.price * event.quantity - cost;
       return assert.equal(event.earned, String(event.price * event.quantity - cost));
     }
     case "PositionClosed":
@@ -168,6 +207,7 @@ function follow(event: Portfolio.Event, naive: NaivePortfolio): void {
 }
 
 function assertSame(state: Portfolio.State, naive: NaivePortfolio): void {
+  assert.equal(state.realized, BigInt(naive.realized));
   const reservations = state.reservations.values();
   for (const symbol of ["ACME", "BOLT"]) {
     const position = state.positions.get(symbol);
@@ -197,6 +237,7 @@ Deno.test("whatever comes, each share is there once, cost what it cost, and a sn
         );
         const decision = Portfolio.decide(state, command, context);
         assert.deepEqual(Portfolio.decide(copy, command, context), decision);
+        assert.equal(copy.realized, state.realized);
         for (const event of decision.accepted ? decision.events : []) {
           state = Portfolio.evolve(state, Portfolio.Event.parse(JSON.parse(JSON.stringify(event))));
           follow(event, naive);

@@ -2,13 +2,15 @@ import fc from "fast-check";
 import assert from "node:assert/strict";
 import { timesInForce } from "../../actors/trading.ts";
 import { assertSettled, assertSound, TradingFloor } from "../support/trading_floor.ts";
+import { assertLetThrough, assertWithinLimits } from "../support/trading_limits.ts";
 
 const people = ["ann", "ben", "cas"] as const;
 const symbols = ["ACME", "BOLT"] as const;
 const person = fc.constantFrom(...people);
 const symbol = fc.constantFrom(...symbols);
 const side = fc.constantFrom("buy" as const, "sell" as const);
-const limit = fc.integer({ min: 9, max: 11 });
+const LOWEST = 9;
+const limit = fc.integer({ min: LOWEST, max: 11 });
 const quantity = fc.integer({ min: 1, max: 9 });
 
 const wish = fc.oneof(
@@ -42,6 +44,22 @@ const wish = fc.oneof(
     arbitrary: fc.record({ is: fc.constant("withdraw" as const), person, amount: fc.nat(300) }),
   },
   {
+    weight: 2,
+    arbitrary: fc.record({
+      is: fc.constant("withdraw-shares" as const),
+      person,
+      symbol,
+      quantity: fc.integer({ min: 1, max: 4 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      is: fc.constantFrom("pause-person" as const, "resume-person" as const),
+      person,
+    }),
+  },
+  {
     weight: 1,
     arbitrary: fc.record({
       is: fc.constantFrom("pause" as const, "resume" as const, "resume" as const),
@@ -55,7 +73,7 @@ type Wish = typeof wish extends fc.Arbitrary<infer Wish> ? Wish : never;
 /** What somebody does, and which messages are brought before the next does anything. */
 const move = fc.record({ wish, deliveries: fc.array(fc.nat(1_000), { maxLength: 14 }) });
 
-function opened(): TradingFloor {
+function opened(limits: object): TradingFloor {
   const floor = new TradingFloor();
   for (const symbol of symbols) {
     floor.ask("market", symbol, { type: "Quote", price: 10, volume: 0, quotedAt });
@@ -65,13 +83,16 @@ function opened(): TradingFloor {
     for (const symbol of symbols) {
       floor.ask("portfolio", person, { type: "Deposit", symbol, quantity: 12, price: 9 });
     }
-    floor.ask("risk", person, { ...limits, type: "SetLimits" });
+    floor.ask("risk", person, { ...limits, pausesOnBreach: false, type: "SetLimits" });
   }
+  floor.settle();
   return floor;
 }
 
 const quotedAt = "2030-01-01T12:00:00.000Z";
-const limits = { orderCost: "90", openCost: "300", positionCost: "500", pausesOnBreach: false };
+const lenient = { orderCost: "90", openCost: "300", positionCost: "500" };
+/** So low that all of them are met with. */
+const strict = { orderCost: "75", openCost: "80", positionCost: "165" };
 
 function grant(floor: TradingFloor, wish: Wish, number: number): void {
   switch (wish.is) {
@@ -93,6 +114,15 @@ function grant(floor: TradingFloor, wish: Wish, number: number): void {
     }
     case "withdraw":
       floor.ask("account", wish.person, { type: "Withdraw", amount: BigInt(wish.amount) });
+      return;
+    case "withdraw-shares": {
+      const { is: _, person, ...shares } = wish;
+      floor.ask("portfolio", person, { ...shares, type: "Withdraw" });
+      return;
+    }
+    case "pause-person":
+    case "resume-person":
+      floor.ask("risk", wish.person, { type: wish.is === "pause-person" ? "Pause" : "Resume" });
       return;
     case "pause":
     case "resume":
@@ -131,11 +161,54 @@ const awaited = [
   "SharesReleased",
 ];
 
+/** How often each kind of event has come up, by its reason. */
+function count(seen: Map<string, number>, { recorded }: TradingFloor): void {
+  for (const { event } of recorded) {
+    const what = `${event.type} ${event.reason ?? event.because ?? ""}`.trim();
+    seen.set(what, (seen.get(what) ?? 0) + 1);
+  }
+}
+
+function assertCameUp(seen: ReadonlyMap<string, number>, awaited: readonly string[]): void {
+  const rare = awaited.filter((what) => (seen.get(what) ?? 0) < 3);
+  assert.deepEqual(rare, [], "all these have come up");
+}
+
+Deno.test("whatever people want and whichever message is first: their limits hold", () => {
+  const seen = new Map<string, number>();
+  fc.assert(
+    fc.property(fc.array(move, { minLength: 10, maxLength: 60, size: "max" }), (moves) => {
+      const floor = opened(strict);
+      for (const [number, { wish, deliveries }] of moves.entries()) {
+        grant(floor, wish, number);
+        for (const choice of deliveries) floor.deliver(choice);
+        assertWithinLimits(floor, strict, LOWEST);
+      }
+      floor.settle();
+      assertWithinLimits(floor, strict, LOWEST);
+      assertLetThrough(floor);
+      count(seen, floor);
+    }),
+    { numRuns: 500 },
+  );
+  assertCameUp(seen, [
+    "OrderRejected order-too-large",
+    "OrderRejected position-too-large",
+    "OrderRejected too-much-open",
+    "OrderRejected trading-paused",
+    "ReplaceRejected order-too-large",
+    "ReplaceRejected position-too-large",
+    "ReplaceRejected trading-paused",
+    "OrderChanged",
+    "OrderReplaced",
+  ]);
+});
+
 Deno.test("whatever people want and whichever message is first: nothing is lost, doubled or kept for nobody", () => {
   const seen = new Map<string, number>();
   fc.assert(
     fc.property(fc.array(move, { minLength: 10, maxLength: 60, size: "max" }), (moves) => {
-      const floor = opened();
+      const floor = opened(lenient);
       for (const [number, { wish, deliveries }] of moves.entries()) {
         grant(floor, wish, number);
         for (const choice of deliveries) {
@@ -150,17 +223,12 @@ Deno.test("whatever people want and whichever message is first: nothing is lost,
       floor.endDay();
       floor.settle();
       assertSettled(floor);
-      for (const { event } of floor.recorded) {
-        const because = event.reason ?? event.because ?? "";
-        const what = `${event.type} ${because}`.trim();
-        seen.set(what, (seen.get(what) ?? 0) + 1);
-      }
+      count(seen, floor);
       for (const [key, { reserved }] of floor.all<{ reserved: bigint }>("account")) {
         assert.equal(reserved, 0n, `after the day nothing is kept for ${key}`);
       }
     }),
     { numRuns: 1_000 },
   );
-  const rare = awaited.filter((what) => (seen.get(what) ?? 0) < 3);
-  assert.deepEqual(rare, [], "all these have come up");
+  assertCameUp(seen, awaited);
 });

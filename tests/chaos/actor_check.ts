@@ -46,7 +46,8 @@ export function checkActor(
   for (const operation of new Set([...commands, ...effects.keys()])) {
     checkEffect(operation, effects.get(operation), replies, breaches);
   }
-  const floors = floorsOf(key, operations, breaches);
+  const floors = floorsOf(operations);
+  checkFloors(key, floors, breaches);
   const looks = new Map<number, Look[]>();
   const lookAt = (version: number, look: Look) => {
     if (!looks.has(version)) looks.set(version, []);
@@ -150,29 +151,34 @@ function differences({ type, data }: RecordedEvent, value: unknown): string[] {
  * The version that was known to be there when each operation was invoked: the highest that anybody
  * had been told before. What is decided afterwards is decided on it or on a later one.
  */
-function floorsOf(
-  key: string,
-  operations: readonly Operation[],
-  breaches: Breaches,
-): ReadonlyMap<Operation, number> {
+export function floorsOf(operations: readonly Operation[]): ReadonlyMap<Operation, number> {
   const told = operations.filter(({ invoked: { f }, ended }) => {
     return ended?.version !== undefined && f !== "repeat" && f !== "misuse";
   }).toSorted((a, b) => a.ended!.t - b.ended!.t);
   const floors = new Map<Operation, number>();
   let [next, floor] = [0, 0];
   for (const operation of operations.toSorted((a, b) => a.invoked.t - b.invoked.t)) {
-    const { invoked: { t, i, f }, ended } = operation;
-    for (; next < told.length && told[next]!.ended!.t < t; next++) {
+    for (; next < told.length && told[next]!.ended!.t < operation.invoked.t; next++) {
       floor = Math.max(floor, told[next]!.ended!.version!);
     }
     floors.set(operation, floor);
+  }
+  return floors;
+}
+
+function checkFloors(
+  key: string,
+  floors: ReadonlyMap<Operation, number>,
+  breaches: Breaches,
+): void {
+  for (const [operation, floor] of floors) {
+    const { invoked: { i, f }, ended } = operation;
     if (ended?.type !== "ok") continue;
     const at = `operation ${i}, ${f} of ${key}: at ${ended.version}, and ${floor} was there before`;
     if (isCommand(operation) && ended.version! <= floor) breaches.add("order", at);
     const isStrong = f === "strong-read" || f === "standing";
     if (isStrong && ended.version! < floor) breaches.add("stale", at);
   }
-  return floors;
 }
 
 function planRead(

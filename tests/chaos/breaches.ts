@@ -20,6 +20,10 @@ export type BreachKind =
   | "listing"
   | "notice"
   | "undrained"
+  | "conservation"
+  | "reservations"
+  | "executions"
+  | "priority"
   | "too-little";
 
 export class Breaches {

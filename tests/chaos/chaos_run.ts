@@ -65,7 +65,9 @@ export interface ChaosOutcome {
 }
 
 const NODES = 3;
+/** Few enough to meet again. */
 const PEOPLE = 600;
+const TRADERS = 36;
 const CONNECTIONS_MAX = 40;
 const VOLUME_MB = 1_500;
 const WARM_MS = 3_000;
@@ -169,7 +171,18 @@ export class ChaosRun implements AsyncDisposable {
     const clients = new Clients(http, this.#history, given.signal);
     const organizer = { id: "olga", token: await tokenFor("olga", "organizer") };
     const chance = new VirtualEnv(seed + 1);
-    const load = new Load({ clients, chance, organizer, people: await people(), rate });
+    const load = new Load({
+      clients,
+      chance,
+      organizer,
+      people: await people("person", PEOPLE),
+      trading: {
+        traders: await people("trader", TRADERS, "trader"),
+        feed: { id: "feed", token: await tokenFor("feed", "feed") },
+        admin: { id: "root", token: await tokenFor("root", "admin") },
+      },
+      rate,
+    });
     await load.prepare();
     const probes = new Probes({ clients, organizer, keys: () => load.stages });
     const over = new AbortController();
@@ -328,11 +341,14 @@ export class ChaosRun implements AsyncDisposable {
   }
 }
 
-/** Six hundred people, few enough to meet again. */
-async function people(): Promise<readonly Person[]> {
-  return await Promise.all(Array.from({ length: PEOPLE }, async (_, n) => {
-    const id = `person-${n}`;
-    return { id, token: await tokenFor(id) };
+async function people(
+  name: string,
+  count: number,
+  ...roles: readonly string[]
+): Promise<readonly Person[]> {
+  return await Promise.all(Array.from({ length: count }, async (_, n) => {
+    const id = `${name}-${n}`;
+    return { id, token: await tokenFor(id, ...roles) };
   }));
 }
 

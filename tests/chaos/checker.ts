@@ -9,8 +9,9 @@
  */
 import { type ActorFindings, checkActor } from "./actor_check.ts";
 import { Breaches } from "./breaches.ts";
-import { commandNames, type Ended, type Entry, type Invoked } from "./history.ts";
+import { commandNames, type Ended, type Entry, type Invoked, tradingNames } from "./history.ts";
 import type { Counts, RecordedEvent } from "./rules.ts";
+import { checkTrading, type TradingEvent } from "./trading_check.ts";
 
 /** What the service remembers to have answered. */
 export interface RememberedReply {
@@ -36,6 +37,8 @@ export interface Listed extends Counts {
 export interface Remains {
   /** In the order of key and version. */
   readonly events: AsyncIterable<RecordedEvent> | Iterable<RecordedEvent>;
+  /** Causes before effects. */
+  readonly trading: AsyncIterable<TradingEvent> | Iterable<TradingEvent>;
   readonly replies: AsyncIterable<RememberedReply> | Iterable<RememberedReply>;
   readonly notices: AsyncIterable<Notice> | Iterable<Notice>;
   readonly listed: AsyncIterable<Listed> | Iterable<Listed>;
@@ -67,6 +70,7 @@ export interface Verdict {
   /** Until whoever waited longest had a definite answer. */
   readonly longestMs: number;
   readonly events: number;
+  readonly trades: number;
 }
 
 /** Of operations that ended, as many at least have to have succeeded: else little was tested. */
@@ -84,11 +88,15 @@ export async function check(
 
   const byKey = new Map<string, Operation[]>();
   const byCommand = new Map<string, Operation>();
+  const trading: Operation[] = [];
   for (const operation of operations.values()) {
     const { invoked, ended } = operation;
     if (invoked.command !== undefined) byCommand.set(invoked.command, operation);
+    if (isOfTrading(invoked.f)) trading.push(operation);
+    // Whatever is asked again is about what it was about.
+    const { f } = operations.get(invoked.of ?? invoked.i)!.invoked;
     const key = ended?.key ?? invoked.key;
-    if (key === "") continue;
+    if (key === "" || isOfTrading(f)) continue;
     if (!byKey.has(key)) byKey.set(key, []);
     byKey.get(key)!.push(operation);
   }
@@ -106,6 +114,8 @@ export async function check(
     if (findings.has(key)) continue;
     findings.set(key, checkActor(key, [], { operations, byCommand, replies, breaches }));
   }
+  const context = { operations: trading, byCommand, replies, breaches };
+  const found = await checkTrading(remains.trading, context);
   await checkListing(remains.listed, findings, breaches);
   await checkNotices(remains.notices, notices, breaches);
   for (const [name, count] of Object.entries(remains.leftovers)) {
@@ -113,9 +123,21 @@ export async function check(
   }
   const tallies = tallied(operations.values());
   checkTallies(tallies, breaches);
-  const acknowledged = commandNames.reduce((sum, name) => sum + (tallies.get(name)?.ok ?? 0), 0);
+  const acknowledged = [...commandNames, ...tradingNames]
+    .reduce((sum, name) => sum + (tallies.get(name)?.ok ?? 0), 0);
   const longestMs = longestWaitMs(operations.values());
-  return { ...breaches.told(), tallies, acknowledged, longestMs, events: recorded };
+  return {
+    ...breaches.told(),
+    tallies,
+    acknowledged,
+    longestMs,
+    events: recorded + found.events,
+    trades: found.trades,
+  };
+}
+
+function isOfTrading(f: Invoked["f"]): boolean {
+  return (tradingNames as readonly string[]).includes(f);
 }
 
 async function operationsIn(
@@ -160,10 +182,12 @@ function checkRepetitions(
   }
 }
 
-/** With its fields in the order of their names: the database keeps them in one of its own. */
+/** With all fields in the order of their names: the database keeps them in one of its own. */
 function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => a < b ? -1 : 1));
+  const fields = Object.entries(value).toSorted(([a], [b]) => a < b ? -1 : 1);
+  return Object.fromEntries(fields.map(([name, field]) => [name, sorted(field)]));
 }
 
 async function* byActor(
@@ -266,7 +290,8 @@ function longestWaitMs(operations: Iterable<Operation>): number {
 /** A run in which nothing succeeds would pass everything else. */
 function checkTallies(tallies: ReadonlyMap<string, Tally>, breaches: Breaches): void {
   let [ok, all] = [0, 0];
-  for (const name of [...commandNames, "read", "strong-read", "standing", "repeat"]) {
+  const names = [...commandNames, ...tradingNames, "read", "strong-read", "standing", "repeat"];
+  for (const name of names) {
     const tally = tallies.get(name) ?? { ok: 0, fail: 0, info: 0, attempts: 0 };
     if (tally.ok === 0) breaches.add("too-little", `no ${name} has succeeded`);
     ok += tally.ok;

@@ -3,12 +3,15 @@ import assert from "node:assert/strict";
 import { check, type Notice, type Remains, type RememberedReply, type Verdict } from "./checker.ts";
 import type { Ended, Entry, Invoked } from "./history.ts";
 import type { RecordedEvent } from "./rules.ts";
+import type { TradingEvent } from "./trading_check.ts";
+import { tradingStory } from "./trading_story.ts";
 
 const KEY = "11111111-1111-4111-8111-111111111111";
 
 interface Story {
   history: Entry[];
   events: RecordedEvent[];
+  trading: TradingEvent[];
   replies: RememberedReply[];
   notices: Notice[];
   listed: Record<string, unknown>;
@@ -22,6 +25,7 @@ class Storyteller {
   readonly #story: Story = {
     history: [],
     events: [],
+    trading: [],
     replies: [],
     notices: [],
     listed: {},
@@ -163,7 +167,18 @@ function story(): Story {
   told.looked({ f: "read" }, { version: 4, value: counts("published", 1, 1) });
   told.looked({ f: "repeat", of: left }, { version: 6, value: null });
   told.looked({ f: "misuse", of: left }, { value: "idempotency-key-reused" }, 422);
-  return told.end(counts("published", 1));
+  return withTrading(told.end(counts("published", 1)));
+}
+
+/** Trading beside it, and after it. */
+function withTrading({ history, replies, ...rest }: Story): Story {
+  const { trading, ...other } = tradingStory();
+  return {
+    ...rest,
+    trading,
+    history: [...history, ...other.history],
+    replies: [...replies, ...other.replies],
+  };
 }
 
 async function verdictOn({ listed, ...rest }: Story): Promise<Verdict> {
@@ -171,11 +186,11 @@ async function verdictOn({ listed, ...rest }: Story): Promise<Verdict> {
 }
 
 Deno.test("of a story in which all is as it should be, nothing is found", async () => {
-  const { breaches, acknowledged, events } = await verdictOn(story());
-  assert.deepEqual({ breaches, acknowledged, events }, {
+  const { breaches, acknowledged, trades } = await verdictOn(story());
+  assert.deepEqual({ breaches, acknowledged, trades }, {
     breaches: [],
-    acknowledged: 7,
-    events: 8,
+    acknowledged: 19,
+    trades: 1,
   });
 });
 
@@ -267,7 +282,7 @@ const breaks: readonly [name: string, found: string, spoil: (story: Story) => vo
   }],
   ["a command whose answer nobody heard has done something unremembered", "forgotten", (story) => {
     story.history = story.history.filter((entry) => !(entry.type === "ok" && entry.i === 10));
-    story.replies.pop();
+    story.replies = story.replies.filter(({ idempotencyKey }) => idempotencyKey !== "key-10");
   }],
   ["whoever asks again is told something else", "other-reply", (story) => {
     ended(story, 12).version = 5;
@@ -298,7 +313,173 @@ const breaks: readonly [name: string, found: string, spoil: (story: Story) => vo
   }],
 ];
 
-for (const [name, found, spoil] of breaks) {
+/** The operations of the story of trading. */
+const [DEPOSIT, SALE, BID, REPLACE, CANCEL, PAY_OUT] = [101, 103, 105, 108, 110, 117];
+const refused = {
+  notWorking: 107,
+  beingReplaced: 109,
+  ended: 111,
+  belowFilled: 112,
+  alreadyPaused: 114,
+  notPaused: 116,
+  noCash: 118,
+  noShares: 119,
+};
+
+/** The refusal is remembered as of another version. */
+function movedTo(i: number, version: number): (story: Story) => void {
+  return ({ replies }) => {
+    Object.assign(replies.find(({ idempotencyKey }) => idempotencyKey === `key-${i}`)!, {
+      version,
+    });
+  };
+}
+
+function versionOf({ trading }: Story, type: string): number {
+  return trading.find((event) => event.type === type)!.version;
+}
+
+/** What the first such event says, to be changed. */
+function said({ trading }: Story, type: string): Record<string, unknown> {
+  return trading.find((event) => event.type === type)!.data;
+}
+
+function forget(story: Story, type: string): void {
+  const index = story.trading.findLastIndex((event) => event.type === type);
+  story.trading.splice(index, 1);
+}
+
+/** The first such event once more, as that of another message. */
+function repeatEvent({ trading }: Story, type: string): void {
+  const event = trading.find((event) => event.type === type)!;
+  const version =
+    trading.filter(({ kind, key }) => kind === event.kind && key === event.key).length;
+  trading.push({ ...event, version: version + 1, causationId: "message-again" });
+}
+
+const breaksOfTrading: typeof breaks = [
+  ["an acknowledged order is not there", "lost: .*place", (story) => {
+    story.trading = story.trading.filter(({ key }) => key !== "wish");
+  }],
+  ["an acknowledged deposit is not there", "lost: .*deposit", (story) => {
+    forget(story, "Deposited");
+  }],
+  ["an acknowledged cancellation has no end", "lost: .*cancel", (story) => {
+    forget(story, "OrderCancelled");
+  }],
+  ["an acknowledged replacement was never asked of the order", "lost: .*replace", (story) => {
+    forget(story, "ReplaceRequested");
+  }],
+  ["a deposit is counted twice", "doubled: account/ann", (story) => {
+    repeatEvent(story, "Deposited");
+  }],
+  ["an order is placed twice", "doubled: order/first", (story) => {
+    repeatEvent(story, "OrderPlaced");
+  }],
+  ["cash is there that nobody has paid in", "unasked: account/ann", (story) => {
+    const index = story.trading.findIndex(({ type }) => type === "Deposited");
+    story.trading[index] = { ...story.trading[index]!, correlationId: "command-of-nobody" };
+  }],
+  ["an order is there that was refused", "failed-but-applied: .*place", (story) => {
+    Object.assign(ended(story, SALE), { type: "fail", http: 409, key: undefined });
+  }],
+  ["an order is placed for another quantity", "answer: .*place.*another quantity", (story) => {
+    said(story, "OrderPlaced").quantity = 70_000;
+  }],
+  ["an order is placed by somebody else", "answer: .*place.*another accountId", (story) => {
+    const { asked } = begun(story, SALE);
+    Object.assign(begun(story, SALE), { asked: { ...asked, accountId: "cat" } });
+  }],
+  ["a deposit is of another amount", "answer: .*deposit.*another amount", (story) => {
+    said(story, "Deposited").amount = "1";
+  }],
+  ["a deposit is acknowledged at another version", "answer: .*deposit.*acknowledged", (story) => {
+    ended(story, DEPOSIT).version = 8;
+  }],
+  ["what was paid out later is recorded earlier", "order: .*pay-out", (story) => {
+    ended(story, PAY_OUT).version = 1;
+  }],
+  ["an order is older than what was known of it", "order: .*replace", (story) => {
+    ended(story, REPLACE).version = 0;
+  }],
+  ["an order that was placed is not remembered", "forgotten: .*place", (story) => {
+    story.replies = story.replies.filter(({ idempotencyKey }) => idempotencyKey !== `key-${BID}`);
+  }],
+  ["an order that had not ended is said to have", "false-rejection: .*not so", (story) => {
+    movedTo(refused.ended, 3)(story);
+  }],
+  ["an order works that is said not to", "false-rejection: .*not-working.*not so", (story) => {
+    movedTo(refused.notWorking, 3)(story);
+  }],
+  ["an order is not being replaced", "false-rejection: .*being-replaced.*not so", (story) => {
+    movedTo(refused.beingReplaced, 3)(story);
+  }],
+  ["less is filled than is said", "false-rejection: .*below-filled.*not so", (story) => {
+    Object.assign(begun(story, refused.belowFilled), { asked: { quantity: 60_000 } });
+  }],
+  ["a market is not paused", "false-rejection: .*already-paused.*not so", (story) => {
+    movedTo(refused.alreadyPaused, 1)(story);
+  }],
+  ["a market is paused", "false-rejection: .*not-paused.*not so", (story) => {
+    movedTo(refused.notPaused, versionOf(story, "TradingPaused"))(story);
+  }],
+  ["there is cash enough", "false-rejection: .*insufficient-cash.*not so", (story) => {
+    Object.assign(begun(story, refused.noCash), { asked: { amount: "1" } });
+  }],
+  ["there are shares enough", "false-rejection: .*insufficient-shares.*not so", (story) => {
+    Object.assign(begun(story, refused.noShares), { asked: { symbol: "ACME", quantity: 1 } });
+  }],
+  ["it is refused at a version that is not there", "false-rejection: .*not there", (story) => {
+    movedTo(refused.noCash, 99)(story);
+  }],
+  ["it is refused as of before it was asked", "false-rejection: .*after", (story) => {
+    movedTo(refused.noShares, 0)(story);
+  }],
+  ["another refusal is remembered", "answer: .*cancel", (story) => {
+    ended(story, refused.ended).value = "not-working";
+  }],
+  ["a cancellation is told as of before", "order: .*cancel", (story) => {
+    ended(story, CANCEL).version = 1;
+  }],
+  ["a sale is never settled", "conservation: at rest, SaleReceived", (story) => {
+    forget(story, "SaleReceived");
+  }],
+  ["a purchase is paid twice", "conservation: .*twice", (story) => {
+    repeatEvent(story, "PurchasePaid");
+  }],
+  ["another price is paid than was agreed", "conservation: .*says", (story) => {
+    said(story, "PurchasePaid").cost = "1";
+  }],
+  ["shares come from nowhere", "conservation: .*no trade", (story) => {
+    said(story, "SharesBought").tradeId = "ACME:9";
+  }],
+  [
+    "an order that has ended still has cash kept for it",
+    "reservations: at rest, for wish",
+    (story) => {
+      forget(story, "CashReleased");
+    },
+  ],
+  ["less is kept than an order needs", "reservations: .*second", (story) => {
+    story.trading.findLast(({ type }) => type === "SharesReserved")!.data.quantity = 70_000;
+  }],
+  ["an order is filled beyond its quantity", "executions: .*too many", (story) => {
+    said(story, "OrderExecuted").quantity = 90_000;
+  }],
+  ["an order works that has no place in its market", "executions: at rest, of second", (story) => {
+    story.trading = story.trading.filter(({ kind, data }) => {
+      return kind !== "market" || data.orderId !== "second";
+    });
+  }],
+  ["whoever came second trades first", "priority: at ACME bid led to", (story) => {
+    const { trades } = story.trading.find(({ kind, data }) => {
+      return kind === "market" && data.orderId === "bid";
+    })!.data;
+    trades[0].orderId = "second";
+  }],
+];
+
+for (const [name, found, spoil] of [...breaks, ...breaksOfTrading]) {
   Deno.test(`it is found when ${name}`, async () => {
     const spoilt = story();
     spoil(spoilt);

@@ -17,6 +17,7 @@ export interface Wish {
   readonly keyed?: { readonly command: string; readonly idempotencyKey: string };
   readonly registrationId?: string;
   readonly capacity?: number;
+  readonly asked?: Readonly<Record<string, unknown>>;
   readonly of?: number;
   /** What is written down of an answer that is no refusal. */
   readonly told: (answered: Answered) => Pick<Ended, "key" | "version" | "value">;
@@ -115,7 +116,7 @@ export class Clients {
 function invocation(
   i: number,
   process: string,
-  { f, key, who, keyed, registrationId, capacity, of }: Wish,
+  { f, key, who, keyed, registrationId, capacity, asked, of }: Wish,
 ): Untimed<Invoked> {
   return {
     type: "invoke",
@@ -127,6 +128,7 @@ function invocation(
     ...keyed,
     ...(registrationId !== undefined && { registrationId }),
     ...(capacity !== undefined && { capacity }),
+    ...(asked !== undefined && { asked }),
     ...(of !== undefined && { of }),
   };
 }

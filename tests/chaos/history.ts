@@ -10,9 +10,19 @@
 import { TextLineStream } from "../../bench/text_lines.ts";
 
 export type CommandName = "schedule" | "publish" | "revise" | "register" | "accept" | "withdraw";
+/** `pay-out` takes out cash or shares; `halt` and `resume` are of a market. */
+export type TradingName =
+  | "quote"
+  | "halt"
+  | "resume"
+  | "deposit"
+  | "pay-out"
+  | "place"
+  | "replace"
+  | "cancel";
 export type ReadName = "read" | "strong-read" | "standing";
 /** `repeat` sends a command again that was answered; `misuse` its key with something else. */
-export type OperationName = CommandName | ReadName | "repeat" | "misuse";
+export type OperationName = CommandName | TradingName | ReadName | "repeat" | "misuse";
 
 export const commandNames: readonly CommandName[] = [
   "schedule",
@@ -21,6 +31,17 @@ export const commandNames: readonly CommandName[] = [
   "register",
   "accept",
   "withdraw",
+];
+
+export const tradingNames: readonly TradingName[] = [
+  "quote",
+  "halt",
+  "resume",
+  "deposit",
+  "pay-out",
+  "place",
+  "replace",
+  "cancel",
 ];
 
 interface Timed {
@@ -34,7 +55,7 @@ export interface Invoked extends Timed {
   readonly i: number;
   readonly process: string;
   readonly f: OperationName;
-  /** The id of the live event; empty where it is to be made. */
+  /** The id of the live event, or in trading `kind/key`; empty where it is to be made. */
   readonly key: string;
   /** The principal. */
   readonly who: string;
@@ -44,6 +65,8 @@ export interface Invoked extends Timed {
   readonly registrationId?: string;
   /** That a revision asks for. */
   readonly capacity?: number;
+  /** In trading: what is to be recorded of it. */
+  readonly asked?: Readonly<Record<string, unknown>>;
   /** Of the operation that is repeated, or whose key is misused. */
   readonly of?: number;
 }
@@ -62,7 +85,7 @@ export interface Ended extends Timed {
   readonly i: number;
   readonly node: number;
   readonly http: number;
-  /** The live event, where it was made by this. */
+  /** Of what was made by this. */
   readonly key?: string;
   readonly version?: number;
   /** What the answer said: of a failure, its reason. */

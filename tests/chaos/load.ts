@@ -6,7 +6,8 @@
  */
 import { systemEnv } from "../../lib/env.ts";
 import type { VirtualEnv } from "../support/virtual_env.ts";
-import type { Clients, Wish } from "./client.ts";
+import type { Clients, Ending, Wish } from "./client.ts";
+import { Traders } from "./traders.ts";
 import {
   accepting,
   misused,
@@ -27,6 +28,8 @@ const CLIENTS = 16;
 const STAGES = 12;
 /** Operations in progress beyond which no more are begun; counted as withheld. */
 const OUTSTANDING_MAX = 400;
+/** Of all that is wanted. */
+const TRADING_PERCENT = 15;
 /** Answered wishes that may be repeated. */
 const REMEMBERED_MAX = 64;
 
@@ -35,6 +38,9 @@ export interface LoadOptions {
   readonly chance: VirtualEnv;
   readonly organizer: Person;
   readonly people: readonly Person[];
+  readonly trading: Readonly<Record<"feed" | "admin", Person>> & {
+    readonly traders: readonly Person[];
+  };
   /** Operations a second. */
   readonly rate: number;
 }
@@ -55,6 +61,7 @@ interface Ticket {
 
 export class Load {
   readonly #options: LoadOptions;
+  readonly #traders: Traders;
   readonly #stages: Stage[] = [];
   readonly #tickets: Ticket[] = [];
   readonly #remembered: { readonly wish: Wish; readonly i: number }[] = [];
@@ -70,11 +77,17 @@ export class Load {
 
   constructor(options: LoadOptions) {
     this.#options = options;
+    this.#traders = new Traders({
+      ...options.trading,
+      below: (limit) => this.#below(limit),
+      wish: (process, wish) => this.#wish(process, wish),
+    });
   }
 
   /** Makes what is to be fought over. */
   async prepare(): Promise<void> {
-    await Promise.all(Array.from({ length: STAGES }, () => this.#open("client-0")));
+    const stages = Array.from({ length: STAGES }, () => this.#open("client-0"));
+    await Promise.all([...stages, this.#traders.prepare("client-1")]);
   }
 
   /** Goes on until the signal, and resolves once everything begun has been answered. */
@@ -103,13 +116,14 @@ export class Load {
   async #wish(process: string, wish: Wish) {
     const { clients } = this.#options;
     const ending = await clients.insist(process, wish, this.#below(clients.nodes));
-    if (ending !== undefined && wish.keyed !== undefined) {
+    if (ending !== undefined && isRemembered(wish, ending)) {
       this.#remembered[this.#below(REMEMBERED_MAX)] = { wish, i: ending.i };
     }
     return ending?.ended.type === "ok" ? ending.ended : undefined;
   }
 
   async #one(process: string): Promise<void> {
+    if (this.#below(100) < TRADING_PERCENT) return await this.#traders.one(process);
     const stage = this.#stages[this.#below(this.#stages.length)]!;
     const what = this.#below(100);
     if (what < 42) return await this.#register(process, stage);
@@ -208,4 +222,9 @@ export class Load {
     // Until it is published, others find that it is not there.
     await this.#wish(process, publishing(organizer, key));
   }
+}
+
+/** Nothing is remembered of what does not exist: an order that was refused may be taken another time. */
+function isRemembered({ f, keyed }: Wish, { ended }: Ending): boolean {
+  return keyed !== undefined && (f !== "place" || ended.type === "ok");
 }

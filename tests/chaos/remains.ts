@@ -4,15 +4,18 @@ import type { Tables } from "../../lib/postgres/tables.ts";
 import { insist } from "../support/stricken_cluster.ts";
 import type { Listed, Notice, Remains, RememberedReply } from "./checker.ts";
 import type { RecordedEvent } from "./rules.ts";
+import type { TradingEvent } from "./trading_check.ts";
 
 const PAGE = 5_000;
 const KIND = "live_event";
+const tradingKinds = ["account", "market", "order", "portfolio", "risk"];
 
 type Db = Kysely<Tables>;
 
-export function remainsIn(db: Db, { until, leftovers }: Rest): Remains {
+export function remainsIn(db: Db, { until, snapshot, leftovers }: Rest): Remains {
   return {
     events: recordedEvents(db, until),
+    trading: tradingEvents(db, snapshot),
     replies: paged<RememberedReply>(db, (after, limit) =>
       sql`
       select idempotency_key as "idempotencyKey", (outcome ->> 'accepted')::bool as "isAccepted",
@@ -38,6 +41,8 @@ export function remainsIn(db: Db, { until, leftovers }: Rest): Remains {
 export interface Rest {
   /** What is recorded from this transaction on came later: timers go off at any time. */
   readonly until: string;
+  /** What was recorded when that was seen: at rest, with all that it leads to but for timers. */
+  readonly snapshot: string;
   /** What should not be there any more, by name. */
   readonly leftovers: Readonly<Record<string, number>>;
 }
@@ -50,9 +55,14 @@ const SERVER_MS_MAX = 30_000;
 
 /** How far it has come with all before the transaction `until`, or before now. */
 export async function restOf(db: Db, until?: string): Promise<Rest> {
-  const query = sql<{ until: string; leftovers: Record<string, number> }>`
-    select mark.until::text, jsonb_build_object(
+  // Put off or not, jobs and messages of trading are waited for: one leads to the next. Only the ends of
+  // the days of orders come later.
+  const query = sql<Rest>`
+    select mark.until::text, pg_current_snapshot()::text as snapshot, jsonb_build_object(
       'messages that are due', (select count(*) from outbox where available_at <= now()),
+      'messages of trading', (select count(*) from outbox
+        where kind = any(${tradingKinds}) and command ->> 'type' <> 'Expire'),
+      'jobs', (select count(*) from outbox where kind = 'job'),
       'parked lanes', (select count(*) from lane where parked_at is not null),
       'dead letters', (select count(*) from dead_letter),
       'projections that are behind', (select count(*) from checkpoint where exists (
@@ -81,6 +91,23 @@ async function* recordedEvents(db: Db, until: string): AsyncGenerator<RecordedEv
     const last = rows.at(-1);
     if (rows.length < PAGE || last === undefined) return;
     after = [last.key, last.version];
+  }
+}
+
+/** In the order of their feed. */
+async function* tradingEvents(db: Db, snapshot: string): AsyncGenerator<TradingEvent> {
+  for (let after: readonly [transaction: string, position: string] = ["0", "0"];;) {
+    const { rows } = await sql<TradingEvent & Record<"transaction" | "position", string>>`
+      select kind, key, version::int as version, type, data, correlation_id as "correlationId",
+        causation_id as "causationId", transaction::text, position::text
+      from event
+      where kind = any(${tradingKinds}) and pg_visible_in_snapshot(transaction, ${snapshot})
+        and (event.transaction, event.position) > (${after[0]}::xid8, ${after[1]}::bigint)
+      order by event.transaction, event.position limit ${PAGE}`.execute(db);
+    yield* rows;
+    const last = rows.at(-1);
+    if (rows.length < PAGE || last === undefined) return;
+    after = [last.transaction, last.position];
   }
 }
 

@@ -1,5 +1,6 @@
 /** What a run came to: printed, and written down. */
 import type { ChaosOutcome, Episode } from "./chaos_run.ts";
+import type { OperationName } from "./history.ts";
 
 const RECOVERY_MS_MAX = 10_000;
 /** From this length on, every kind of fault has to have fired. */
@@ -90,12 +91,15 @@ export async function writeReport(outcome: ChaosOutcome): Promise<string> {
 export function markdownOf(outcome: ChaosOutcome): string[] {
   const { seed, forMs, nodes, counts, verdict, withheld, kinds, episodes, skipped } = outcome;
   const number = (value: number) => value.toLocaleString("en");
+  const acknowledged = (name: OperationName) => number(verdict.tallies.get(name)?.ok ?? 0);
   const unfired = kinds.filter((kind) => !hasFired(kind, episodes));
   return [
     `Seed ${seed}, ${forMs / 1_000} s of faults, ${nodes} nodes; ` +
     `${(outcome.tookMs / 1_000).toFixed(0)} s in all.`,
     "",
     `- ${number(verdict.acknowledged)} commands acknowledged, ${number(verdict.events)} events`,
+    `- ${acknowledged("place")} orders, ${acknowledged("cancel")} cancellations and ` +
+    `${acknowledged("replace")} replacements acknowledged, ${number(verdict.trades)} trades`,
     `- ${counts.serverKills} kills and ${counts.serverPauses} pauses of nodes, ` +
     `${counts.databaseCrashes} crashes and ${counts.databaseRestarts} restarts of the database, ` +
     `${episodes.length} episodes`,

@@ -100,7 +100,7 @@ export function misused(wish: Wish, of: number): Wish {
   return { ...repeated({ ...wish, request }, of), f: "misuse" };
 }
 
-function by(
+export function by(
   { id, token }: Person,
   f: Wish["f"],
   key: string,

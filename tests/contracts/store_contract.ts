@@ -6,6 +6,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { systemEnv } from "../../lib/env.ts";
 import { PoisonFault } from "../../lib/fault.ts";
 import {
   type Commit,
@@ -153,6 +154,20 @@ const contract: Record<string, StoreTest> = {
       commitOf(kind, "a", { ...again, replies: [replyUnder("key-0")] }),
     ]);
     assert.equal(fresh?.is, "ok", "the other key of the refused commit was not remembered");
+  },
+
+  "an actor may begin with a reply and nothing else, which is known from then on": async (
+    store,
+    kind,
+  ) => {
+    const refusal = replyUnder("key");
+    const [kept] = await store.commit([commitOf(kind, "a", { events: [], replies: [refusal] })]);
+    assert.equal(kept!.is, "ok");
+    const late = { events: [newEvent("First")], replies: [replyUnder("key")] };
+    const [presumed] = await store.commit([commitOf(kind, "a", late)]);
+    assert.equal(presumed!.is, "conflict");
+    const [known] = await store.commit([commitOf(kind, "a", { ...late, revision: 1 })]);
+    assert.deepEqual(known, { is: "duplicate", replies: [refusal] });
   },
 
   "a commit that was applied is a conflict when it is repeated, with its replies too": async (
@@ -312,6 +327,7 @@ const contract: Record<string, StoreTest> = {
     for (const key of ["a", "b", "c"]) {
       await store.commit([commitOf(kind, key, { events: [newEvent(key), newEvent(key)] })]);
     }
+    await shown(store, kind, 6);
     const seen: string[] = [];
     let after = feedStart;
     for (;;) {
@@ -328,6 +344,7 @@ const contract: Record<string, StoreTest> = {
       commitOf(kind, "a", { events: [newEvent("One"), newEvent("Two")] }),
     ]);
     assert(first?.is === "ok");
+    await shown(store, kind, 2);
     const whole = await store.readFeed({ after: feedStart, kind, limit: 10 });
     assert(BigInt(whole.through) >= BigInt(first.transaction), "an unfilled page reaches the end");
     const cut = await store.readFeed({ after: feedStart, kind, limit: 1 });
@@ -337,6 +354,7 @@ const contract: Record<string, StoreTest> = {
   "a page that is just full says nothing of what follows it": async (store, kind) => {
     const [only] = await store.commit([commitOf(kind, "a", { events: [newEvent("One")] })]);
     assert(only?.is === "ok");
+    await shown(store, kind, 1);
     const page = await store.readFeed({ after: feedStart, kind, limit: 1 });
     assert(BigInt(page.through) < BigInt(only.transaction));
   },
@@ -352,6 +370,7 @@ const contract: Record<string, StoreTest> = {
       commitOf(kind, "a", { at: AT, events: [newEvent("One"), newEvent("Two")] }),
     ]);
     await store.commit([commitOf(kind, "b", { at: AT + 1_000, events: [newEvent("One")] })]);
+    await shown(store, kind, 3);
     const found = async (query: { types?: string[]; from?: number; to?: number }) =>
       (await store.readFeed({ after: feedStart, kind, limit: 10, ...query })).events
         .map(({ address, type }) => `${address.key}:${type}`);
@@ -360,3 +379,9 @@ const contract: Record<string, StoreTest> = {
     assert.deepEqual(await found({ to: AT + 1_000 }), ["a:One", "a:Two"]);
   },
 };
+
+/** Resolves once the feed shows so many: what runs elsewhere on a server may hold it back. */
+async function shown(store: Store, kind: string, events: number): Promise<void> {
+  const page = () => store.readFeed({ after: feedStart, kind, limit: events });
+  while ((await page()).events.length < events) await systemEnv.sleep(10);
+}

@@ -1,18 +1,18 @@
 /** Jobs of several nodes on a server, by real clocks. */
 import assert from "node:assert/strict";
-import { type CompiledQuery, CompiledQuery as Compiled, type Kysely, sql } from "kysely";
+import { type CompiledQuery, sql } from "kysely";
 import { z } from "zod";
 import { systemEnv } from "../../lib/env.ts";
 import { defineJob, enqueue, type EnqueueOptions, type JobDefinition } from "../../lib/jobs/job.ts";
 import type { QueueLimits } from "../../lib/jobs/job_queue.ts";
 import { handles, JobWorker } from "../../lib/jobs/job_worker.ts";
-import { type Database, openDatabase } from "../../lib/postgres/database.ts";
+import { openDatabase } from "../../lib/postgres/database.ts";
 import { PostgresJobQueue } from "../../lib/postgres/job_queue.ts";
 import { migrateToLatest } from "../../lib/postgres/migrate.ts";
-import type { Tables } from "../../lib/postgres/tables.ts";
 import type { NewMessage } from "../../lib/runtime/store.ts";
 import { migrations } from "../../migrations/all.ts";
 import { createServerDatabase, openServerDatabase } from "../support/database.ts";
+import { pagesOf, recording } from "../support/query_plans.ts";
 
 const WORKERS = 3;
 const STUCK_MS = 30_000;
@@ -138,45 +138,6 @@ Deno.test("a job that lies among the dead already can be buried once more", asyn
   assert.equal((await jobs.get(id!))!.error, "second");
 });
 
-/** The statements that went through it are written down. */
-function recording(db: Kysely<Tables>, statements: CompiledQuery[]): Kysely<Tables> {
-  const note = (target: object) =>
-    new Proxy(target, {
-      get(own, name) {
-        const value = Reflect.get(own, name, own);
-        if (name === "executeQuery") {
-          return (query: CompiledQuery, ...rest: unknown[]) => {
-            statements.push(query);
-            return value.call(own, query, ...rest);
-          };
-        }
-        if (name === "getExecutor") return () => note(value.call(own));
-        return typeof value === "function" ? value.bind(own) : value;
-      },
-    });
-  return note(db) as Kysely<Tables>;
-}
-
-/** Pages that a statement reads, were it run again. */
-async function pagesOf(database: Database, { sql: text, parameters }: CompiledQuery) {
-  let plan: { [key: string]: unknown } = {};
-  const undone = new Error("only to look");
-  const looking = database.jobs.transaction().execute(async (transaction) => {
-    const explained = Compiled.raw(`explain (analyze, buffers, format json) ${text}`, [
-      ...parameters,
-    ]);
-    const { rows } = await transaction.executeQuery<{ "QUERY PLAN": unknown }>(explained);
-    const found = rows[0]!["QUERY PLAN"];
-    const trees = (typeof found === "string" ? JSON.parse(found) : found) as {
-      Plan: typeof plan;
-    }[];
-    plan = trees[0]!.Plan;
-    throw undone;
-  });
-  await looking.catch((error) => assert.equal(error, undone));
-  return { pages: Number(plan["Shared Hit Blocks"]) + Number(plan["Shared Read Blocks"]), plan };
-}
-
 Deno.test("a queue that was empty when it was analyzed is not walked through when it is full", async () => {
   await using database = await openServerDatabase();
   await migrateToLatest(database.maintenance, migrations);
@@ -214,7 +175,7 @@ Deno.test("a queue that was empty when it was analyzed is not walked through whe
     await look();
     assert(statements.length > 0, name);
     for (const statement of statements) {
-      const { pages, plan } = await pagesOf(database, statement);
+      const { pages, plan } = await pagesOf(database.jobs, statement);
       assert(
         pages < PAGES_MAX,
         `${name} reads ${pages} pages: ${JSON.stringify(plan).slice(0, 2_000)}`,

@@ -1,6 +1,8 @@
 /** Connections that hold on, by the hundred, to a real server; and one client that only wants served. */
 import assert from "node:assert/strict";
+import { systemEnv } from "../../lib/env.ts";
 import { publishedEvent } from "../support/cluster.ts";
+import { Http2Connection } from "../support/http2_connection.ts";
 import { RawConnection } from "../support/raw_connection.ts";
 import { ServerProcess, tokenFor } from "../support/server_process.ts";
 
@@ -13,6 +15,8 @@ const bounds = {
   CONNECTIONS_PER_ADDRESS_MAX: "2000",
 };
 const GONE_WITHIN_MS = 30_000;
+/** Fewer than HTTP/2 lets one connection ask for at once: there is room for others. */
+const ANSWERS_NOT_TAKEN = 50;
 /** Of the one who only wants served, and one to spare. */
 const GOOD_CONNECTIONS = 2;
 
@@ -123,4 +127,28 @@ Deno.test({
     const told = server.log.filter(({ message }) => message === "connections cut");
     assert(told.some(({ because }) => because === "head"), "it is told");
   },
+});
+
+Deno.test("over HTTP/2, nobody keeps an answer waiting by asking for something else", async () => {
+  await using cleaning = new AsyncDisposableStack();
+  const DATA_DIR = await Deno.makeTempDir({ prefix: "troupe_slow_" });
+  cleaning.defer(() => Deno.remove(DATA_DIR, { recursive: true }));
+  const requests = { REQUEST_TIMEOUT_MS: "1000", CONSISTENCY_WAIT_MS: "0" };
+  await using server = await ServerProcess.start({ DATA_DIR, ...bounds, ...requests });
+  using deaf = new Http2Connection(Number(server.port), { windowBytes: 1 });
+  for (let i = 0; i < ANSWERS_NOT_TAKEN; i++) {
+    const { ":status": status } = await deaf.headOf({ ":path": "/docs/swagger-ui-bundle.js" });
+    assert.equal(status, 200);
+  }
+  const ping = { ":method": "HEAD", ":path": "/health/live" };
+  const asking = assert.rejects(async () => {
+    for (;;) await deaf.headOf(ping);
+  });
+  const over = new AbortController();
+  const late = systemEnv.sleep(GONE_WITHIN_MS, over.signal).then(() => "it is still there");
+  const ends = [deaf.closed.then(() => "cut"), late.catch(() => "cut")];
+  assert.equal(await Promise.race(ends), "cut");
+  over.abort();
+  await asking;
+  assert.equal((await server.logged("connections cut")).because, "request");
 });

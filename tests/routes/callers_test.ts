@@ -1,8 +1,9 @@
 /** Who gets in, and what of the whole there is to find. */
 import assert from "node:assert/strict";
-import { openTokenKey } from "../../lib/http/token_key.ts";
+import { openTokenKeys } from "../../lib/http/token_keys.ts";
 import { mintToken } from "../../lib/http/tokens.ts";
-import { type Answer, Api, assertProblem, databaseOfThisFile, published } from "../support/api.ts";
+import { type Answer, Api, assertProblem, published } from "../support/api.ts";
+import { databaseOfThisFile } from "../support/database.ts";
 
 const database = await databaseOfThisFile();
 
@@ -21,11 +22,11 @@ async function forged(token: string): Promise<string[]> {
   const claims = JSON.parse(
     new TextDecoder().decode(Uint8Array.fromBase64(payload, { alphabet: "base64url" })),
   );
-  const env = { now: () => Date.now() };
+  const env = { now: () => Date.now(), uuid: () => crypto.randomUUID() };
   const options = { issuer: "troupe", audience: "troupe", env };
   const content = { sub: "alice", roles: ["admin"], ttlMs: 60_000 };
-  const foreign = await openTokenKey({ secret: new Uint8Array(32).fill(8), dataDir: "" });
-  const own = await openTokenKey({ secret: new Uint8Array(32).fill(7), dataDir: "" });
+  const foreign = await openTokenKeys({ secrets: [new Uint8Array(32).fill(8)], dataDir: "" });
+  const own = await openTokenKeys({ secrets: [new Uint8Array(32).fill(7)], dataDir: "" });
   const asAdmin = base64url({ ...claims, roles: ["admin"] });
   return [
     `${header}.${asAdmin}.${signature}`,
@@ -35,10 +36,10 @@ async function forged(token: string): Promise<string[]> {
     `${header}.${payload}.`,
     `${header}.${payload}`,
     `${header}.${payload}.${signature.slice(0, -2)}`,
-    await mintToken({ ...options, key: foreign }, content),
-    await mintToken({ ...options, key: own, issuer: "other" }, content),
-    await mintToken({ ...options, key: own, audience: "other" }, content),
-    await mintToken({ ...options, key: own }, { ...content, ttlMs: -60_000 }),
+    await mintToken({ ...options, keys: foreign }, content),
+    await mintToken({ ...options, keys: own, issuer: "other" }, content),
+    await mintToken({ ...options, keys: own, audience: "other" }, content),
+    await mintToken({ ...options, keys: own }, { ...content, ttlMs: -60_000 }),
   ];
 }
 

@@ -1,17 +1,29 @@
+/** What each route is to the service when there is not enough of it for everybody. */
 import assert from "node:assert/strict";
-import { Api, databaseOfThisFile } from "../support/api.ts";
-import { classOf, declaredClassOf } from "../../routes/classes.ts";
+import { classFinder } from "../../routes/admission.ts";
+import { Api } from "../support/api.ts";
+import { databaseOfThisFile } from "../support/database.ts";
 
 const database = await databaseOfThisFile();
 
-Deno.test("every route is of a class that somebody chose", async () => {
+Deno.test("what is for operators, and nothing else, is let in whatever happens", async () => {
   await using api = new Api(database);
-  const routes = api.http.routes.filter(({ method }) => method !== "ALL");
-  assert(routes.length > 40);
-  const undeclared = routes
-    .filter(({ method, path }) => declaredClassOf(method, path) === undefined)
-    .map(({ method, path }) => `${method} ${path}`);
-  assert.deepEqual(undeclared, []);
+  const areas = new Set(["health", "operations"]);
+  for (const operation of api.operations) {
+    const isOperators = areas.has(operation.tag);
+    assert.equal(operation.class === "operator", isOperators, operation.id);
+  }
+});
+
+Deno.test("a read that answers a page is a list, unless one actor alone has all of it", async () => {
+  await using api = new Api(database);
+  const pages = api.operations.filter(({ query, asks }) =>
+    asks !== "actor" && query !== undefined && "cursor" in (query as { shape?: object }).shape!
+  );
+  assert(pages.length > 8);
+  for (const { id, class: requestClass } of pages) {
+    assert(requestClass === "list" || requestClass === "operator", id);
+  }
 });
 
 const table = [
@@ -34,12 +46,20 @@ const table = [
   ["POST", "/api/v1/performance/reset-circuit-breakers", "operator"],
   ["GET", "/api/v1/supervision", "operator"],
   ["POST", "/api/v1/projections/live_event_listing/rebuild", "operator"],
+  ["GET", "/api/v1/event%73", "list"],
+  ["GET", "/api/v1/%65vents?q=%3f", "list"],
+  ["GET", "/api/v1/dead%2Dletters", "operator"],
+  ["GET", "/api/v1/events%2F0198%2Fhistory", "read"],
   ["GET", "/nowhere", "read"],
   ["POST", "/nowhere", "command"],
 ] as const;
 
-for (const [method, path, requestClass] of table) {
-  Deno.test(`${method} ${path} is of class ${requestClass}`, () => {
-    assert.equal(classOf(method, path), requestClass);
-  });
-}
+Deno.test("the class of a request follows from its operation", async (t) => {
+  await using api = new Api(database);
+  const classOf = classFinder(api.operations);
+  for (const [method, path, requestClass] of table) {
+    await t.step(`${method} ${path} is of class ${requestClass}`, () => {
+      assert.equal(classOf(new Request(`http://localhost${path}`, { method })), requestClass);
+    });
+  }
+});

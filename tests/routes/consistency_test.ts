@@ -1,15 +1,7 @@
 /** What a reader may rely on: its own writes in lists, and the newest state where it asks for it. */
 import assert from "node:assert/strict";
-import {
-  Api,
-  assertProblem,
-  databaseOfThisFile,
-  draft,
-  plan,
-  published,
-  registered,
-  since,
-} from "../support/api.ts";
+import { Api, assertProblem, draft, plan, published, registered, since } from "../support/api.ts";
+import { databaseOfThisFile } from "../support/database.ts";
 
 const database = await databaseOfThisFile();
 

@@ -14,11 +14,12 @@ import {
   Api,
   assertProblem,
   type Client,
-  databaseOfThisFile,
   eventually,
+  eventuallyEqual,
   itemsOf,
   since,
 } from "../support/api.ts";
+import { databaseOfThisFile } from "../support/database.ts";
 
 const database = await databaseOfThisFile();
 
@@ -203,8 +204,15 @@ Deno.test("what was done is undone by jobs that know what it had given", async (
     { name: "root", type: "sum", payload: {}, onChildFailure: "compensate" },
     { name: "sub", type: "sum", payload: {}, parent: "root", compensate },
     { name: "n", type: "number", payload: { n: 7 }, parent: "sub", compensate },
-    { name: "last", type: "fault", payload: {}, parent: "root", options: { delayMs: 200 } },
+    { name: "last", type: "fault", payload: {}, parent: "root" },
+    { name: "before", type: "held", payload: {}, parent: "last" },
   ]);
+  const completed = async () => {
+    const items = await itemsOf(admin, `/flows/${id}/nodes?status=completed`);
+    return items.map(({ name }) => name).toSorted();
+  };
+  await eventuallyEqual(completed, ["n", "sub"]);
+  running.release();
   const { body } = await ended(admin, id);
   assert.equal(body.error, "last failed: Unretryable: no luck");
   assert.deepEqual(undone, [
@@ -212,9 +220,10 @@ Deno.test("what was done is undone by jobs that know what it had given", async (
     { node: "n", outcome: "completed", result: { n: 7 } },
   ]);
   const items = await itemsOf(admin, `/flows/${id}/nodes?status=completed`);
-  assert.deepEqual(items.map(({ name, compensation }) => [name, compensation.status]), [
+  assert.deepEqual(items.map(({ name, compensation }) => [name, compensation?.status]), [
     ["sub", "completed"],
     ["n", "completed"],
+    ["before", undefined],
   ]);
 });
 

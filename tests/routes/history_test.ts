@@ -1,15 +1,7 @@
 /** What happened to an event, who did it, and how it stood at any time. */
 import assert from "node:assert/strict";
-import {
-  Api,
-  assertProblem,
-  databaseOfThisFile,
-  draft,
-  itemsOf,
-  plan,
-  published,
-  registered,
-} from "../support/api.ts";
+import { Api, assertProblem, draft, itemsOf, plan, published, registered } from "../support/api.ts";
+import { databaseOfThisFile } from "../support/database.ts";
 
 const database = await databaseOfThisFile();
 

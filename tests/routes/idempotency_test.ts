@@ -5,13 +5,13 @@ import {
   Api,
   assertProblem,
   type Client,
-  databaseOfThisFile,
   draft,
   eventually,
   plan,
   published,
   registered,
 } from "../support/api.ts";
+import { databaseOfThisFile } from "../support/database.ts";
 
 const database = await databaseOfThisFile();
 

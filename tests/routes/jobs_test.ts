@@ -8,10 +8,10 @@ import {
   Api,
   assertProblem,
   type Client,
-  databaseOfThisFile,
   eventuallyEqual,
   itemsOf,
 } from "../support/api.ts";
+import { databaseOfThisFile } from "../support/database.ts";
 
 const database = await databaseOfThisFile();
 

@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import {
   Api,
   assertProblem,
-  databaseOfThisFile,
   draft,
   eventually,
   plan,
@@ -11,6 +10,7 @@ import {
   registered,
   since,
 } from "../support/api.ts";
+import { databaseOfThisFile } from "../support/database.ts";
 
 const database = await databaseOfThisFile();
 

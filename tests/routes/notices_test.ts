@@ -4,12 +4,12 @@ import {
   Api,
   assertProblem,
   type Client,
-  databaseOfThisFile,
   eventuallyEqual,
   itemsOf,
   published,
   registered,
 } from "../support/api.ts";
+import { databaseOfThisFile } from "../support/database.ts";
 
 const database = await databaseOfThisFile();
 
@@ -87,7 +87,7 @@ Deno.test("whoever is told twice has been told once", async () => {
   const ann = api.as("ann");
   const notices = [{
     userId: ann.id,
-    eventId: "an-event",
+    eventId: crypto.randomUUID(),
     type: "confirmed",
     at: "2030-01-01T12:00:00.000Z",
     correlationId: crypto.randomUUID(),

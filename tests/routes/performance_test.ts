@@ -10,6 +10,7 @@ import { type Answer, Api, assertProblem, published } from "../support/api.ts";
 import { openMemoryDatabase } from "../support/database.ts";
 import type { Gate } from "../support/faulty_store.ts";
 import { VirtualEnv } from "../support/virtual_env.ts";
+import { faultsIn } from "../security/header_grade.ts";
 
 const RESILIENCE = "/performance/resilience";
 const RESET = "/performance/reset-circuit-breakers";
@@ -106,6 +107,8 @@ function assertRefusedAtTheDoor({ status, headers, body }: Answer, mode: string)
   assert.equal(body.type, "/problems/unavailable");
   assert(Number(headers.get("retry-after")) >= 1);
   assert.equal(headers.get("service-mode"), mode);
+  const header = (name: string) => headers.get(name) ?? undefined;
+  assert.deepEqual(faultsIn({ header, isSecure: false, hasBody: true }), []);
 }
 
 function refusalOrNever(answer: Answer): Answer {

@@ -1,15 +1,8 @@
 /** What administrators see of the projections, and having one made anew. */
 import assert from "node:assert/strict";
 import { sql } from "kysely";
-import {
-  Api,
-  assertProblem,
-  databaseOfThisFile,
-  itemsOf,
-  published,
-  registered,
-  since,
-} from "../support/api.ts";
+import { Api, assertProblem, itemsOf, published, registered, since } from "../support/api.ts";
+import { databaseOfThisFile } from "../support/database.ts";
 
 const database = await databaseOfThisFile();
 
@@ -84,7 +77,16 @@ Deno.test("how far each projection is can be seen", async () => {
   const { status, body } = await api.as("ada", "admin").get("/projections");
   assert.equal(status, 200);
   const names = body.items.map(({ name }: { name: string }) => name);
-  assert.deepEqual(names.toSorted(), ["flow_listing", NAME, "schedule_list"]);
+  assert.deepEqual(names.toSorted(), [
+    "flow_listing",
+    NAME,
+    "market_tape",
+    "order_listing",
+    "schedule_list",
+    "trading_alerts",
+    "transfers",
+    "user_listing",
+  ]);
   const { through, lagMs } = body.items.find(({ name }: { name: string }) => name === NAME);
   assert.match(through, /^[1-9][0-9]*$/);
   assert.equal(lagMs, 0);

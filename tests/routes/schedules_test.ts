@@ -9,11 +9,11 @@ import {
   assertProblem,
   BODY_BYTES_MAX,
   type Client,
-  databaseOfThisFile,
   eventually,
   itemsOf,
   since,
 } from "../support/api.ts";
+import { databaseOfThisFile } from "../support/database.ts";
 import { sendReport } from "../support/reports.ts";
 
 const database = await databaseOfThisFile();

@@ -8,8 +8,9 @@ import {
   defaultActorStrategy,
   Quarantined,
 } from "../../lib/runtime/supervisor.ts";
-import { ACTORS_SHOWN_MAX } from "../../routes/supervision.ts";
-import { Api, assertProblem, databaseOfThisFile } from "../support/api.ts";
+import { ACTORS_SHOWN_MAX } from "../../routes/supervision_views.ts";
+import { Api, assertProblem } from "../support/api.ts";
+import { databaseOfThisFile } from "../support/database.ts";
 import * as Counter from "../support/counter.ts";
 
 const database = await databaseOfThisFile();
@@ -100,11 +101,14 @@ Deno.test("the tree shows what each supervisor keeps to, and the state of all wo
     "counter",
     "flow",
     "live_event",
+    "login_name",
     "market",
     "order",
     "portfolio",
+    "rebalancing",
     "risk",
     "schedule",
+    "user",
     "webhook_endpoint",
   ]);
   assert.deepEqual(supervisors.find(({ kind }) => kind === "flow"), {
@@ -116,7 +120,15 @@ Deno.test("the tree shows what each supervisor keeps to, and the state of all wo
   });
   const workers = body.workers as readonly { name: string; state: string }[];
   const names = workers.map(({ name }) => name);
-  for (const name of ["outbox", "outbox/outside", "jobs", "projection/live_event_listing"]) {
+  for (
+    const name of [
+      "outbox",
+      "outbox/outside",
+      "jobs",
+      "projection/live_event_listing",
+      "revocations",
+    ]
+  ) {
     assert(names.includes(name), name);
   }
   for (const { name, state } of workers) assert.equal(state, "running", name);

@@ -1,54 +1,9 @@
 import assert from "node:assert/strict";
-import {
-  Api,
-  assertProblem,
-  type Client,
-  databaseOfThisFile,
-  eventuallyEqual,
-} from "../support/api.ts";
+import { Api, assertProblem, type Client, eventuallyEqual } from "../support/api.ts";
+import { databaseOfThisFile } from "../support/database.ts";
+import { opened, order, placed, untilStatus } from "../support/trading_scene.ts";
 
 const database = await databaseOfThisFile();
-
-interface Scene {
-  readonly buyer: Client;
-  readonly seller: Client;
-  readonly feed: Client;
-  readonly admin: Client;
-}
-
-/** Two people who can trade, and a market that is theirs. */
-async function opened(api: Api, symbol: string): Promise<Scene> {
-  const people = {
-    buyer: api.as("buyer", "trader"),
-    seller: api.as("seller", "trader"),
-    feed: api.as("feed", "feed"),
-    admin: api.as("root", "admin"),
-  };
-  const { buyer, seller, feed } = people;
-  const answers = [
-    await feed.post(`/markets/${symbol}/prices`, { price: "10.00" }),
-    await buyer.post("/accounts/deposits", { amount: "1000.00", currency: "USD" }),
-    await seller.post("/accounts/deposits", { symbol, quantity: "50", price: "8" }),
-  ];
-  for (const { status, text } of answers) assert.equal(status, 200, text);
-  return people;
-}
-
-const order = (symbol: string, side: "buy" | "sell", differing: object = {}) => {
-  return { type: "limit", symbol, side, price: "10", quantity: "5", ...differing };
-};
-
-async function placed(person: Client, body: object): Promise<string> {
-  const answer = await person.post("/orders", body);
-  assert.equal(answer.status, 201, answer.text);
-  assert.equal(answer.headers.get("location"), `/api/v1/orders/${answer.body.id}`);
-  return `/orders/${answer.body.id}`;
-}
-
-async function untilStatus(person: Client, path: string, status: string) {
-  await eventuallyEqual(async () => (await person.get(path)).body.status, status);
-  return (await person.get(path)).body;
-}
 
 Deno.test("who buys and who sells meet, and both have what they wanted", async () => {
   await using api = new Api(database);
@@ -76,6 +31,7 @@ Deno.test("who buys and who sells meet, and both have what they wanted", async (
     const [{ quantity, reserved, earned }] = (await seller.get("/positions")).body.items;
     return [quantity, reserved, earned];
   }, ["45", "3", "7.5"]);
+  assert.equal((await seller.get("/portfolio")).body.realized, "7.5");
   const rest = (await seller.get(asked)).body;
   assert.deepEqual([rest.status, rest.filled, rest.remaining], ["working", "5", "3"]);
 });
@@ -93,6 +49,7 @@ Deno.test("a portfolio is worth what its shares would bring, and its cash", asyn
     currency: "USD",
     cash: "0.25",
     value: "617.53",
+    realized: "0",
     positions: [
       {
         symbol: "ALFA",
@@ -108,41 +65,15 @@ Deno.test("a portfolio is worth what its shares would bring, and its cash", asyn
   });
 });
 
-Deno.test("the orders that lead to the weights one wants are proposed, and placed if so asked", async () => {
+Deno.test("a portfolio that is confirmed is worth what its shares are, whichever node knows it", async () => {
   await using api = new Api(database);
-  const { seller, feed } = await opened(api, "MIKE");
-  await feed.post("/markets/NOVA/prices", { price: "20" });
-  const weights = { MIKE: "0.5", NOVA: "0.2" };
-  const orders = [
-    { symbol: "MIKE", side: "sell", price: "10", quantity: "25" },
-    { symbol: "NOVA", side: "buy", price: "20", quantity: "5" },
-  ];
-  const proposed = await seller.post("/portfolio/rebalance", { weights });
-  assert.deepEqual([proposed.status, proposed.body.orders], [200, orders], proposed.text);
-
-  const key = { "idempotency-key": "balance" };
-  const placed = await seller.post("/portfolio/rebalance?execute", { weights }, key);
-  assert.equal(placed.status, 201, placed.text);
-  const again = await seller.post("/portfolio/rebalance?execute", { weights }, key);
-  const ids = (answer: typeof placed) => answer.body.orders.map(({ id }: { id: string }) => id);
-  const [sale, purchase] = ids(placed);
-  assert.equal(ids(again)[0], sale);
-  await untilStatus(seller, `/orders/${sale}`, "working");
-  // Nobody has bought yet, so there is no cash to buy with.
-  assert.equal(
-    (await untilStatus(seller, `/orders/${purchase}`, "rejected")).reason,
-    "insufficient-cash",
-  );
-
-  const refused = [
-    [{ weights: { NONE: "0.1" } }, 422, "/problems/order/unknown-symbol"],
-    [{ weights: { MIKE: "0.6", NOVA: "0.5" } }, 400, "/problems/invalid-request"],
-    [{ weights: { MIKE: "1.1" } }, 400, "/problems/invalid-request"],
-    [{ weights: { mike: "0.1" } }, 400, "/problems/invalid-request"],
-  ] as const;
-  for (const [body, status, type] of refused) {
-    assertProblem(await seller.post("/portfolio/rebalance", body), status, type);
-  }
+  const { seller } = await opened(api, "FARO");
+  await using other = api.anotherNode();
+  const value = async (headers = {}) => (await seller.get("/portfolio", headers)).body.value;
+  assert.equal(await value(), "500");
+  const quoted = await other.as("feed", "feed").post("/markets/FARO/prices", { price: "12" });
+  assert.equal(quoted.status, 200, quoted.text);
+  assert.equal(await value({ "cache-control": "no-cache" }), "600");
 });
 
 Deno.test("an order is changed and cancelled by whose it is, and nothing stays kept", async () => {
@@ -163,10 +94,62 @@ Deno.test("an order is changed and cancelled by whose it is, and nothing stays k
     "220",
   ]);
   const cancelled = await buyer.delete(bid);
-  assert.deepEqual([cancelled.status, cancelled.body.status], [202, "cancelling"]);
-  assert.equal((await untilStatus(buyer, bid, "cancelled")).reason, "asked");
+  const { status: was, cancelling, type, placedAt } = cancelled.body;
+  assert.deepEqual([cancelled.status, was, cancelling], [202, "working", "asked"]);
+  const over = await untilStatus(buyer, bid, "cancelled");
+  assert.deepEqual([over.reason, over.cancelling], ["asked", undefined]);
   await eventuallyEqual(reserved, "0");
+  const headers = { "consistency-token": cancelled.headers.get("consistency-token")! };
+  const [listed] = (await buyer.get("/orders?status=cancelled", headers)).body.items;
+  assert.deepEqual([listed.type, listed.placedAt], ["limit", placedAt]);
+  assert.equal(type, "limit");
   assertProblem(await buyer.delete(bid), 409, "/problems/order/ended");
+});
+
+Deno.test("what an order cannot become is refused with its reason, and it stays as it was", async () => {
+  await using api = new Api(database);
+  const { buyer, seller, admin } = await opened(api, "BEND");
+  const bid = await placed(buyer, order("BEND", "buy", { price: "9" }));
+  const asked = await placed(seller, order("BEND", "sell", { price: "11" }));
+  await untilStatus(buyer, bid, "working");
+  await untilStatus(seller, asked, "working");
+  const before = (await buyer.get(bid)).body;
+  const refused = async (person: Client, path: string, changes: object, reason: string) =>
+    assertProblem(await person.patch(path, changes), 409, `/problems/order/${reason}`);
+  await refused(buyer, bid, { quantity: "112" }, "insufficient-cash");
+  await refused(admin, bid, { quantity: "112" }, "insufficient-cash");
+  await refused(seller, asked, { quantity: "51" }, "insufficient-shares");
+  assert.equal((await admin.post("/markets/BEND/pause")).status, 200);
+  await refused(buyer, bid, { price: "8" }, "market-paused");
+  assertProblem(await seller.patch(bid, { price: "8" }), 404, "/problems/order/not-found");
+  assert.equal((await admin.post("/markets/BEND/resume")).status, 200);
+  assert.equal((await buyer.post("/risk/pause")).status, 200);
+  await refused(buyer, bid, { price: "10" }, "trading-paused");
+  assert.deepEqual((await buyer.get(bid)).body, before);
+  // It needs nothing more, so it is no more trading.
+  assert.equal((await buyer.patch(bid, { price: "8" })).status, 202);
+  await eventuallyEqual(async () => (await buyer.get(bid)).body.price, "8");
+});
+
+Deno.test("an order says why it did not become what was last asked for", async () => {
+  await using api = new Api(database);
+  const { buyer } = await opened(api, "KEEP");
+  const bid = await placed(buyer, order("KEEP", "buy"));
+  await untilStatus(buyer, bid, "working");
+  const limits = JSON.stringify({ orderCost: "60.00", pausesOnBreach: false });
+  const headers = { "content-type": "application/json" };
+  assert.equal((await buyer.send("PUT", "/risk/limits", limits, headers)).status, 200);
+  assert.equal((await buyer.patch(bid, { quantity: "7" })).status, 202);
+  await eventuallyEqual(async () => (await buyer.get(bid)).body.notReplaced, "order-too-large");
+  const stayed = (await buyer.get(bid)).body;
+  assert.deepEqual([stayed.status, stayed.quantity, stayed.replacement], [
+    "working",
+    "5",
+    undefined,
+  ]);
+  const again = await buyer.patch(bid, { quantity: "6" });
+  assert.deepEqual([again.status, again.body.notReplaced], [202, undefined]);
+  await eventuallyEqual(async () => (await buyer.get(bid)).body.quantity, "6");
 });
 
 Deno.test("a market order trades at what is there, and does not wait", async () => {
@@ -192,6 +175,51 @@ Deno.test("the same request under one key places one order", async () => {
   assert.deepEqual([first.status, again.status, again.body.id], [201, 201, first.body.id]);
   await untilStatus(buyer, `/orders/${first.body.id}`, "working");
   assert.equal((await buyer.get("/markets/DUPE/book")).body.bids[0].orders, 1);
+});
+
+Deno.test("whoever asks again for an order hears the same, whatever has become of cash and market", async () => {
+  await using api = new Api(database);
+  const { buyer, admin } = await opened(api, "HOLD");
+  const key = { "idempotency-key": "all-in" };
+  const allIn = order("HOLD", "buy", { quantity: "100" });
+  const first = await buyer.post("/orders", allIn, key);
+  await untilStatus(buyer, `/orders/${first.body.id}`, "working");
+  assert.equal((await buyer.get("/accounts/me")).body.available, "0");
+  const repeated = async () => {
+    const again = await buyer.post("/orders", allIn, key);
+    assert.deepEqual([again.status, again.body], [201, first.body], again.text);
+    const other = await buyer.post("/orders", order("HOLD", "buy"), key);
+    assertProblem(other, 422, "/problems/idempotency-key-reused");
+  };
+  await repeated();
+  assert.equal((await admin.post("/markets/HOLD/pause")).status, 200);
+  await repeated();
+});
+
+Deno.test("nobody is refused for what another node knows to be over", async () => {
+  await using api = new Api(database);
+  const { buyer, seller, admin } = await opened(api, "NODE");
+  await using other = api.anotherNode();
+  const [buyerThere, sellerThere] = [other.as("buyer", "trader"), other.as("seller", "trader")];
+  const large = order("NODE", "buy", { quantity: "150" });
+  const many = order("NODE", "sell", { quantity: "60" });
+  assertProblem(await buyerThere.post("/orders", large), 409, "/problems/order/insufficient-cash");
+  assertProblem(
+    await sellerThere.post("/orders", many),
+    409,
+    "/problems/order/insufficient-shares",
+  );
+  await buyer.post("/accounts/deposits", { amount: "600", currency: "USD" });
+  await seller.post("/accounts/deposits", { symbol: "NODE", quantity: "10", price: "8" });
+  assert.equal((await buyerThere.post("/orders", large)).status, 201);
+  assert.equal((await sellerThere.post("/orders", many)).status, 201);
+
+  const small = order("NODE", "buy", { quantity: "1", price: "1" });
+  await admin.post("/markets/NODE/pause");
+  await other.as("root", "admin").get("/markets/NODE/book", { "cache-control": "no-cache" });
+  assertProblem(await buyerThere.post("/orders", small), 409, "/problems/order/market-paused");
+  await admin.post("/markets/NODE/resume");
+  assert.equal((await buyerThere.post("/orders", small)).status, 201);
 });
 
 Deno.test("what cannot be is refused with its reason, and nothing is kept for it", async () => {
@@ -236,6 +264,39 @@ Deno.test("beyond a limit of one's own an order is rejected, and trading paused"
   );
 });
 
+Deno.test("what an order has been changed to is what counts against the limits, and is held to them", async () => {
+  await using api = new Api(database);
+  const { buyer, seller } = await opened(api, "GOLF");
+  const limited = async (person: Client, limits: object) => {
+    const type = { "content-type": "application/json" };
+    const set = await person.send("PUT", "/risk/limits", JSON.stringify(limits), type);
+    assert.equal(set.status, 200, set.text);
+  };
+  const openCost = async () => (await buyer.get("/risk/status")).body.openCost;
+  await limited(buyer, { openCost: "950" });
+  const bid = await placed(buyer, order("GOLF", "buy", { quantity: "90" }));
+  await untilStatus(buyer, bid, "working");
+  assert.equal(await openCost(), "900");
+  assert.equal((await buyer.patch(bid, { quantity: "10" })).status, 202);
+  await eventuallyEqual(openCost, "100");
+  const other = await placed(buyer, order("GOLF", "buy", { quantity: "30", price: "9" }));
+  await untilStatus(buyer, other, "working");
+  const sold = await placed(seller, order("GOLF", "sell", { quantity: "4" }));
+  await untilStatus(seller, sold, "filled");
+  await eventuallyEqual(openCost, "330");
+  assert.equal((await buyer.get("/risk/status")).body.paused, undefined);
+
+  await limited(seller, { orderCost: "100" });
+  const sale = await placed(seller, order("GOLF", "sell", { price: "20" }));
+  await untilStatus(seller, sale, "working");
+  assert.equal((await seller.patch(sale, { price: "900000" })).status, 202);
+  await eventuallyEqual(async () => (await seller.get("/risk/status")).body.paused, "orderCost");
+  await eventuallyEqual(async () => {
+    const { price, replacement } = (await seller.get(sale)).body;
+    return [price, replacement];
+  }, ["20", undefined]);
+});
+
 const amounts = ["0", "-1", "1e3", "1.00001", "1000000.0001", "", "NaN", " 1", "01", "1,5"];
 
 for (const amount of amounts) {
@@ -276,4 +337,19 @@ Deno.test("everybody does what is theirs to do, and nothing else", async () => {
   const path = alert.headers.get("location")!;
   assertProblem(await feed.delete(path), 404, "/problems/market/not-found");
   assert.equal((await buyer.delete(path)).status, 204);
+});
+
+Deno.test("an order that was refused stays so under its key, whatever comes after", async () => {
+  await using api = new Api(database);
+  const { buyer, admin } = await opened(api, "STAY");
+  assert.equal((await admin.post("/markets/STAY/pause")).status, 200);
+  const wanted = order("STAY", "buy", { quantity: "1" });
+  const refusedUnderKey = async () => {
+    const again = await buyer.post("/orders", wanted, { "Idempotency-Key": "stays" });
+    assertProblem(again, 409, "/problems/order/market-paused");
+  };
+  await refusedUnderKey();
+  assert.equal((await admin.post("/markets/STAY/resume")).status, 200);
+  await refusedUnderKey();
+  assert.equal((await buyer.post("/orders", wanted)).status, 201);
 });

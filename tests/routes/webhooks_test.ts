@@ -3,18 +3,18 @@ import assert from "node:assert/strict";
 import { sql } from "kysely";
 import { Webhook } from "standardwebhooks";
 import { publicEventTypes } from "../../actors/live_event/public_events.ts";
-import { ENDPOINTS_MAX } from "../../routes/webhooks.ts";
+import { ENDPOINTS_MAX } from "../../routes/webhook_problems.ts";
 import {
   Api,
   type ApiOptions,
   assertProblem,
   type Client,
-  databaseOfThisFile,
   itemsOf,
   published,
   registered,
   since,
 } from "../support/api.ts";
+import { databaseOfThisFile } from "../support/database.ts";
 import { Sink } from "../support/sink.ts";
 
 const database = await databaseOfThisFile();
@@ -142,7 +142,7 @@ Deno.test("a rotated secret and the one before it both sign, until a day has pas
   const { id, secret: first } = await endpoint(owner, sink.url("/"));
   const rotated = await owner.post(`/webhooks/${id}/secret`);
   assert.equal(rotated.status, 200);
-  assert.equal(rotated.headers.get("cache-control"), "no-store");
+  assert.equal(rotated.headers.get("cache-control"), "private, no-store");
   const { secret: second } = rotated.body;
   assert.notEqual(first, second);
   const heard = async (count: number) => {
@@ -177,7 +177,7 @@ Deno.test("a secret is shown where it is made, and nowhere else", async () => {
   const { id, secret } = made.body;
   assert.match(secret, /^whsec_[A-Za-z0-9+/]{43}=$/);
   assert.equal(made.headers.get("location"), `/api/v1/webhooks/${id}`);
-  assert.equal(made.headers.get("cache-control"), "no-store");
+  assert.equal(made.headers.get("cache-control"), "private, no-store");
   const others = [
     await owner.get(`/webhooks/${id}`),
     await owner.patch(`/webhooks/${id}`, { description: "new" }),

@@ -9,8 +9,15 @@ import type { Principal } from "../../lib/runtime/envelope.ts";
 import type { AnyAggregate } from "../../lib/runtime/turn.ts";
 import { AT } from "../support/given.ts";
 import { textHash } from "../support/seeded.ts";
-import * as Account from "./actors/account.ts";
+import * as Purse from "./actors/purse.ts";
 import * as Register from "./actors/register.ts";
+import {
+  askedByDeal,
+  isOfTrading,
+  tradingAggregates,
+  tradingKeyOf,
+  tradingViewOf,
+} from "./deals.ts";
 import type { Act, ActorKind, Append, Operation, SeatPlan } from "./plan.ts";
 
 export interface Asked {
@@ -23,8 +30,9 @@ export interface Asked {
 // The workload asks with commands that each of them knows.
 const hosted: Readonly<Record<ActorKind, AnyAggregate>> = {
   live_event: LiveEvent as unknown as AnyAggregate,
-  account: Account as unknown as AnyAggregate,
+  purse: Purse as unknown as AnyAggregate,
   register: Register as unknown as AnyAggregate,
+  ...tradingAggregates,
 };
 
 export function aggregateOf(kind: ActorKind): AnyAggregate {
@@ -38,23 +46,25 @@ const organizer: Principal = { id: "olga", roles: [] };
 const anybody: Principal = { id: "anybody", roles: [] };
 
 export function keyOf(kind: ActorKind, index: number): string {
-  return `${kind}-${index}`;
+  return isOfTrading(kind) ? tradingKeyOf(kind, index) : `${kind}-${index}`;
 }
 
 /** What an operation asks of which actor; undefined if it only reads. */
 export function askedBy({ id, act }: Pick<Operation, "id" | "act">): Asked | undefined {
   switch (act.is) {
     case "open":
-      return asked("account", act.account, { type: "Open", amount: act.amount });
+      return asked("purse", act.purse, { type: "Open", amount: act.amount });
     case "transfer":
-      return asked("account", act.from, {
+      return asked("purse", act.from, {
         type: "Send",
         transferId: `transfer-${id}`,
-        to: keyOf("account", act.to),
+        to: keyOf("purse", act.to),
         amount: act.amount,
       });
     case "append":
       return asked("register", act.register, appending(id, act));
+    case "trade":
+      return askedByDeal(id, act.deal);
     case "read":
       return undefined;
     default:
@@ -113,6 +123,7 @@ function userOf({ user }: { readonly user: number }): string {
 
 /** What anyone is shown of an actor: equal states look equal, and others hardly ever. */
 export function viewOf(kind: ActorKind, state: unknown): unknown {
+  if (isOfTrading(kind)) return tradingViewOf(kind, state);
   if (kind !== "live_event") return state;
   const event = state as LiveEvent.State;
   const { status, capacity, confirmed, waitlist, offers, registrations } = event;

@@ -4,7 +4,7 @@
  * @module
  */
 import { PoisonFault, TransientFault } from "../../lib/fault.ts";
-import type { Cause } from "../../lib/runtime/envelope.ts";
+import { addressText, type Cause } from "../../lib/runtime/envelope.ts";
 import type { Accepted, Outcome } from "../../lib/runtime/turn.ts";
 import { aggregateOf, type Answer, askedBy, keyOf, viewOf } from "./acts.ts";
 import type { Attempt, Ending, Performed } from "./history.ts";
@@ -21,7 +21,7 @@ export class Client {
   readonly #world: World;
   readonly #life: Life;
   readonly #operations: readonly Operation[];
-  /** The newest version that it has seen of each actor. */
+  /** By address text: the newest version that it has seen of an actor. */
   readonly #seen = new Map<string, number>();
 
   constructor(world: World, place: Place, operations: readonly Operation[]) {
@@ -95,13 +95,17 @@ export class Client {
 
   #atLeast({ act }: Operation): number {
     if (act.is !== "read" || act.strength !== "session") return 0;
-    return this.#seen.get(keyOf(act.kind, act.index)) ?? 0;
+    const { kind, index } = act;
+    return this.#seen.get(addressText({ kind, key: keyOf(kind, index) })) ?? 0;
   }
 
   #see({ act, id }: Operation, ending: Ending): void {
     if (!("version" in ending)) return;
-    const key = act.is === "read" ? keyOf(act.kind, act.index) : askedBy({ id, act })!.key;
-    this.#seen.set(key, Math.max(this.#seen.get(key) ?? 0, ending.version));
+    const address = act.is === "read"
+      ? { kind: act.kind, key: keyOf(act.kind, act.index) }
+      : askedBy({ id, act })!;
+    const text = addressText(address);
+    this.#seen.set(text, Math.max(this.#seen.get(text) ?? 0, ending.version));
   }
 }
 
@@ -166,6 +170,8 @@ async function asked(
     ({ state, events }: Accepted<unknown, unknown>): Answer => {
       return { events: events.length, view: viewOf(kind, state) };
     },
+    // As over HTTP; whoever repeats it is wrong about that.
+    { isFirst: isPlacing(command) },
   );
   return endingOf(outcome);
 }
@@ -175,4 +181,8 @@ function endingOf(outcome: Outcome<Answer>): Ending {
   return outcome.accepted
     ? { is: "accepted", version, answer: outcome.answer, replayed }
     : { is: "refused", version, reason: outcome.reason, replayed };
+}
+
+function isPlacing(command: unknown): boolean {
+  return (command as { readonly type?: unknown }).type === "Place";
 }

@@ -8,11 +8,13 @@ import type { Act, Operation, Plan } from "./plan.ts";
 import { noFaults, usualPace } from "./postgres/fault_plan.ts";
 import { runPlan, type RunReport } from "./run.ts";
 
+const order = { is: "place", symbol: 0, orderType: "limit", timeInForce: "day" } as const;
+
 /** A little of everything that leads to a write, a message, a job or a read. */
 const acts: readonly Act[] = [
-  { is: "open", account: 0, amount: 100 },
+  { is: "open", purse: 0, amount: 100 },
   { is: "schedule", event: 0, plan: { capacity: 1, waitlistCapacity: 2, offerMinutes: 1 } },
-  { is: "open", account: 1, amount: 100 },
+  { is: "open", purse: 1, amount: 100 },
   { is: "publish", event: 0 },
   { is: "transfer", from: 0, to: 1, amount: 60 },
   { is: "append", register: 0, tells: 1, rings: true },
@@ -22,12 +24,22 @@ const acts: readonly Act[] = [
   { is: "append", register: 1, hasJob: true },
   { is: "transfer", from: 0, to: 1, amount: 90 },
   { is: "append", register: 0, tells: 1, isUnhandleable: true },
-  { is: "read", kind: "account", index: 1, strength: "strong" },
+  { is: "read", kind: "purse", index: 1, strength: "strong" },
   { is: "append", register: 0, isPoison: true },
   { is: "withdraw", event: 0, user: 1, registration: 106 },
   { is: "read", kind: "live_event", index: 0, strength: "session" },
   { is: "accept", event: 0, user: 2, registration: 108 },
   { is: "append", register: 1, tells: 0, rings: true, hasJob: true },
+  { is: "trade", deal: { is: "quote", symbol: 0, price: 10 } },
+  { is: "trade", deal: { is: "deposit", person: 0, amount: 60 } },
+  { is: "trade", deal: { is: "deposit shares", person: 1, symbol: 0, quantity: 5 } },
+  { is: "trade", deal: { ...order, person: 1, side: "sell", limit: 10, quantity: 5 } },
+  { is: "trade", deal: { ...order, person: 0, side: "buy", limit: 12, quantity: 3 } },
+  { is: "trade", deal: { is: "withdraw", person: 0, amount: 20 } },
+  { is: "read", kind: "market", index: 0, strength: "strong" },
+  { is: "read", kind: "account", index: 0, strength: "session" },
+  { is: "read", kind: "order", index: 121, strength: "strong" },
+  { is: "trade", deal: { is: "cancel", person: 1, order: 121 } },
 ];
 
 const CLIENTS = 3;

@@ -1,13 +1,16 @@
 /** Each invariant is held to histories that break it, made of one that breaks none. */
 import assert from "node:assert/strict";
+import { addressText } from "../../lib/runtime/envelope.ts";
 import type { StoredEvent } from "../../lib/runtime/store.ts";
 import type { Attempt, Committed, Ending, History, Performed } from "./history.ts";
 import { check, watching } from "./invariants/all.ts";
 import { Broken, Chronicle } from "./invariants/chronicle.ts";
+import { tradingHasComeToRest } from "./invariants/trading.ts";
 import type { Operation } from "./plan.ts";
 import { planOf } from "./planning.ts";
 import { World } from "./world.ts";
 
+const TRADING_SEED = 3;
 const plan = planOf(7);
 const isWell = ({ act }: Operation) => act.is !== "append" || !act.isUnhandleable;
 /** Of a run in which nothing failed, and much happened. */
@@ -16,6 +19,9 @@ const good: History = await new World({
   faults: [],
   operations: plan.operations.filter(isWell),
 }).run();
+
+/** Of another, in which there was much trading. */
+const trading: History = await new World({ ...planOf(TRADING_SEED), faults: [] }).run();
 
 function assertBroken(invariant: string, what: RegExp, change: Partial<History>): void {
   assert.throws(() => check(new Chronicle({ ...good, ...change })), (error) => {
@@ -153,7 +159,7 @@ Deno.test("I6: a strong read that lags behind what was acknowledged is seen", ()
   const { performed, ending } = found(
     (ending, { operation: { act } }) =>
       ending.is === "read" && act.is === "read" && act.strength === "strong" &&
-      act.kind === "account" && ending.version > 10,
+      act.kind === "purse" && ending.version > 10,
   );
   assert(ending.is === "read");
   const initial = { is: "read", version: 0, view: { isOpen: false, balance: 0 } } as const;
@@ -175,7 +181,7 @@ Deno.test("I7: a refusal that was not true at its version, or then, is seen", ()
   assertBroken("I7", /was acknowledged before/, endedAs(performed, { ...ending, version: 0 }));
   const { act } = performed.operation;
   assert(act.is === "transfer");
-  const newest = good.streams.get(`account/account-${act.from}`)!.length;
+  const newest = good.streams.get(`purse/purse-${act.from}`)!.length;
   assertBroken("I7", /before that was there/, endedAs(performed, { ...ending, version: newest }));
 });
 
@@ -230,6 +236,57 @@ Deno.test("I15: what is left, or takes too long, is seen", () => {
   assertBroken("I15", /took 31000 ms/, endedAs(performed, ending!, late));
 });
 
+Deno.test("I16: a settlement that comes twice is seen", () => {
+  const [at, committed] = ofTrading("SaleReceived");
+  assertWatched("I16", /is there twice/, trading.commits.with(at, twice(committed)));
+});
+
+Deno.test("I17: an order that counts on more than is kept for it is seen", () => {
+  const [at, committed] = ofTrading("CashReserved");
+  const less = changed(committed, (data) => ({ ...data, amount: "1" }));
+  assertWatched(
+    "I17",
+    /keeps 1 for order-\d+, which counts on \d\d/,
+    trading.commits.with(at, less),
+  );
+});
+
+Deno.test("I18: an order that is filled beyond its quantity is seen", () => {
+  const [at, committed] = ofTrading("OrderExecuted");
+  const more = changed(committed, (data) => ({ ...data, quantity: 99 }));
+  assertWatched("I18", /has traded \d+ too many/, trading.commits.with(at, more));
+});
+
+Deno.test("I19: an order that trades with another than the first is seen", () => {
+  const [at, committed] = ofTrading("OrderSubmitted");
+  const later = changed(committed, (data) => ({ ...data, remaining: 0, rest: "none" }));
+  assertWatched("I19", /led to .*, not to/, trading.commits.with(at, later));
+});
+
+Deno.test("I16, I17 and I18: what has not come to its end when all is at rest is missed", () => {
+  const everything = trading.effects.get("everything")!;
+  const assertMissed = (type: string, invariant: string, what: RegExp) => {
+    const at = everything.findLastIndex((met) => met.type === type);
+    const text = addressText(everything[at]!.address);
+    // Nobody is to notice because of a gap.
+    const moved = everything.map((met, place) => {
+      const isBehind = place > at && addressText(met.address) === text;
+      return isBehind ? { ...met, version: met.version - 1 } : met;
+    });
+    const effects = new Map([["everything", moved.toSpliced(at, 1)]]);
+    assert.throws(() => tradingHasComeToRest(new Chronicle({ ...trading, effects })), (error) => {
+      assert(error instanceof Broken);
+      assert.equal(error.invariant, invariant, error.message);
+      assert.match(error.message, what);
+      return true;
+    });
+  };
+  tradingHasComeToRest(new Chronicle(trading));
+  assertMissed("PositionChanged", "I16", /PositionChanged of the .* of .* is missing/);
+  assertMissed("CashReleased", "I17", /is kept, it counts on/);
+  assertMissed("OrderClosed", "I18", /and open at risk: true/);
+});
+
 Deno.test("what ends in a way that nobody has foreseen is seen", () => {
   const { performed } = accepted("append");
   assertBroken("defects", /ended with .*odd/, endedAs(performed, { is: "defect", error: "odd" }));
@@ -240,6 +297,14 @@ function watched(): Committed[] {
   const watch = watching();
   for (const committed of good.commits) watch(committed);
   return [...good.commits];
+}
+
+/** The first commit of trading in which that happened, and where it is. */
+function ofTrading(type: string): readonly [at: number, committed: Committed] {
+  const watch = watching();
+  for (const committed of trading.commits) watch(committed);
+  const at = trading.commits.findIndex(({ commit }) => typesIn(commit).includes(type));
+  return [at, trading.commits[at]!];
 }
 
 function assertWatched(invariant: string, what: RegExp, commits: readonly Committed[]): void {

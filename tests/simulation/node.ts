@@ -15,9 +15,10 @@ import type { OutboxMessage } from "../../lib/runtime/outbox.ts";
 import { OutboxRelay } from "../../lib/runtime/outbox_relay.ts";
 import type { RetryBudget } from "../../lib/resilience/retry_budget.ts";
 import { ActorSystem, type StoreState } from "../../lib/runtime/system.ts";
-import * as Account from "./actors/account.ts";
+import * as Purse from "./actors/purse.ts";
 import * as Register from "./actors/register.ts";
 import { carried, type Ports, recorder } from "./database.ts";
+import { tradingAggregates } from "./deals.ts";
 import { forever, type Incarnation } from "./incarnation.ts";
 import type { NodeLimits } from "./plan.ts";
 
@@ -40,7 +41,7 @@ export interface Node {
 /** What follows the feed; each is to have every event once. */
 export const consumers = [
   recorder({ name: "everything" }),
-  recorder({ name: "money", kind: Account.kind }),
+  recorder({ name: "money", kind: Purse.kind }),
 ];
 
 const POLL_MS = 2_000;
@@ -52,7 +53,6 @@ const ATTEMPTS_MAX = 4;
 export function openNode(options: NodeOptions): Node {
   const { incarnation: env, ports, budget, storeState, limits, ring } = options;
   const observe: Observe = (event) => {
-    if (event.type === "commit" && event.events > 0) bus.wake();
     if (event.type === "told") {
       relay.announce(event.to);
       workers.announce(event.to);
@@ -74,8 +74,9 @@ export function openNode(options: NodeOptions): Node {
     storeState,
   });
   system.host(LiveEvent);
-  system.host(Account);
+  system.host(Purse);
   system.host(Register);
+  for (const aggregate of Object.values(tradingAggregates)) system.host(aggregate);
   const { leaseMs, attemptsMax = ATTEMPTS_MAX } = limits;
   const relay = new OutboxRelay({
     outbox,

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Deal, TradingKind } from "./deals.ts";
 import type { CommitMishap, FaultPlan, Pace, StatementError } from "./postgres/fault_plan.ts";
 
 /** What a client does once its last operation is answered. */
@@ -23,7 +24,7 @@ export interface Operation {
 }
 
 export type Act =
-  | { readonly is: "open"; readonly account: number; readonly amount: number }
+  | { readonly is: "open"; readonly purse: number; readonly amount: number }
   | {
     readonly is: "transfer";
     readonly from: number;
@@ -31,6 +32,7 @@ export type Act =
     readonly amount: number;
   }
   | Append
+  | { readonly is: "trade"; readonly deal: Deal }
   | { readonly is: "schedule"; readonly event: number; readonly plan: SeatPlan }
   | { readonly is: "publish" | "cancel"; readonly event: number }
   | { readonly is: "revise"; readonly event: number; readonly capacity: number }
@@ -65,7 +67,7 @@ export interface Append {
   readonly isPoison?: boolean;
 }
 
-export type ActorKind = "account" | "register" | "live_event";
+export type ActorKind = "purse" | "register" | "live_event" | TradingKind;
 
 export interface SeatPlan {
   readonly capacity: number;

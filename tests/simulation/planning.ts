@@ -4,10 +4,9 @@
  *
  * @module
  */
-import { mixed, mulberry32 } from "../support/seeded.ts";
+import { Dice } from "./dice.ts";
 import {
   type Act,
-  type ActorKind,
   type Fault,
   type NodePlan,
   type Operation,
@@ -23,6 +22,7 @@ import {
   statementErrors,
   usualPace,
 } from "./postgres/fault_plan.ts";
+import { Trading } from "./trading_plan.ts";
 
 export interface PlanSize {
   readonly operations: number;
@@ -75,23 +75,27 @@ const FIRST_ID = 100;
 /** About as many as clients use at one time. */
 const KEYS_RECENT = 5;
 
+/** What the dice are for; trading has its own, so the rest is drawn as if there were none. */
+const PLANNING = 0x706c616e;
+
 type Keyed = Operation & { readonly key: string };
 
 export function planOf(seed: number, size: PlanSize = usualSize): Plan {
-  const dice = new Dice(seed);
+  const dice = new Dice(seed, PLANNING);
+  const trading = new Trading(seed);
   const few = dice.from(4, 10);
   const isSlow = dice.happens(0.04);
   const isRush = dice.happens(0.2);
   const clients = isRush ? 4 * few : few;
   const restMs = isSlow ? 6 * SECOND_MS : isRush ? 2 : dice.from(5, 150);
-  const operations = new Workload(dice, clients, restMs, size).operations;
+  const operations = new Workload(dice, trading, { ...size, clients, restMs }).operations;
   const lengthMs = (operations.length / clients) * restMs / 2 + 4 * SECOND_MS;
   return {
     seed,
     nodes: Array.from({ length: size.nodes }, () => nodePlan(dice)),
     clients,
     operations,
-    faults: faultsOf(dice, { lengthMs, ...size }),
+    faults: [...faultsOf(dice, { lengthMs, ...size }), ...trading.faults({ lengthMs, ...size })],
     limits: {
       snapshotEvery: dice.from(3, 40),
       residentMax: dice.happens(0.3) ? dice.from(1, 6) : 1_000,
@@ -116,33 +120,12 @@ function nodePlan(dice: Dice): NodePlan {
   };
 }
 
-/** A sequential stream of chance: only to make plans with, as nothing is left out of those yet. */
-class Dice {
-  readonly #random: () => number;
-
-  constructor(seed: number) {
-    this.#random = mulberry32(mixed(seed, 0x706c616e));
-  }
-
-  happens(probability: number): boolean {
-    return this.#random() < probability;
-  }
-
-  /** An integer; both ends are included. */
-  from(least: number, most: number): number {
-    return least + Math.floor(this.#random() * (most - least + 1));
-  }
-
-  one<T>(of: readonly T[]): T {
-    return of[this.from(0, of.length - 1)]!;
-  }
-}
-
 /** Keys are few, so that everything collides. */
 class Workload {
   readonly operations: readonly Operation[];
   readonly #dice: Dice;
-  readonly #accounts: number;
+  readonly #trading: Trading;
+  readonly #purses: number;
   readonly #registers: number;
   readonly #events: number;
   readonly #users: number;
@@ -150,9 +133,14 @@ class Workload {
   readonly #registered = new Map<number, { readonly id: number; readonly user: number }[]>();
   readonly #weights: ReadonlyMap<Act["is"], number>;
 
-  constructor(dice: Dice, clients: number, restMs: number, { operations }: PlanSize) {
+  constructor(dice: Dice, trading: Trading, { clients, restMs, operations }: {
+    readonly clients: number;
+    readonly restMs: number;
+    readonly operations: number;
+  }) {
     this.#dice = dice;
-    this.#accounts = dice.from(2, 4);
+    this.#trading = trading;
+    this.#purses = dice.from(2, 4);
     this.#registers = dice.from(1, 3);
     this.#events = dice.from(1, 2);
     this.#users = dice.from(6, 20);
@@ -164,7 +152,7 @@ class Workload {
     this.operations = [...this.#beginnings(clients)].concat(
       Array.from({ length: operations }, (_, index) => {
         const id = FIRST_ID + index;
-        const act = this.#act(id);
+        const act = trading.act(id) ?? this.#act(id);
         const client = dice.from(0, clients - 1);
         const key = act.is === "read" || !dice.happens(keyed) ? undefined : `key-${id}`;
         const isReused = key !== undefined && keyedOnes.length > 0 && dice.happens(0.04);
@@ -194,7 +182,7 @@ class Workload {
     return { key, node, act: { ...act, user } };
   }
 
-  /** What all others need: money, and events that take registrations. */
+  /** What all others need: money, events that take registrations, markets that are open. */
   #beginnings(clients: number): Operation[] {
     const dice = this.#dice;
     const operations: Operation[] = [];
@@ -202,25 +190,26 @@ class Workload {
       const id = operations.length;
       operations.push({ id, client, afterMs: 0, node: id, act, key: `key-${id}` });
     };
-    for (let account = 0; account < this.#accounts; account++) {
-      add(account % clients, { is: "open", account, amount: OPEN_WITH });
+    for (let purse = 0; purse < this.#purses; purse++) {
+      add(purse % clients, { is: "open", purse, amount: OPEN_WITH });
     }
     for (let event = 0; event < this.#events; event++) {
       add(event, { is: "schedule", event, plan: seatPlan(dice) });
       add(event, { is: "publish", event });
     }
+    for (const act of this.#trading.beginnings()) add(operations.length % clients, act);
     return operations;
   }
 
   #act(id: number): Act {
     const dice = this.#dice;
-    const is = this.#drawn();
+    const is = this.#dice.weighed(this.#weights);
     const event = dice.from(0, this.#events - 1);
     const user = dice.from(0, this.#users - 1);
     switch (is) {
       case "transfer": {
-        const from = dice.from(0, this.#accounts - 1);
-        const to = (from + dice.from(1, this.#accounts - 1)) % this.#accounts;
+        const from = dice.from(0, this.#purses - 1);
+        const to = (from + dice.from(1, this.#purses - 1)) % this.#purses;
         return { is, from, to, amount: dice.from(1, OPEN_WITH / 2) };
       }
       case "append":
@@ -261,23 +250,14 @@ class Workload {
 
   #read(): Act {
     const dice = this.#dice;
-    const kind = dice.one<ActorKind>(["account", "register", "live_event"]);
+    const kind = dice.one(["purse", "register", "live_event"] as const);
     const sizes = {
-      account: this.#accounts,
+      purse: this.#purses,
       register: this.#registers,
       live_event: this.#events,
     };
     const index = dice.from(0, sizes[kind] - 1);
     return { is: "read", kind, index, strength: dice.one(["plain", "session", "strong"]) };
-  }
-
-  #drawn(): Act["is"] {
-    let left = this.#dice.from(1, [...this.#weights.values()].reduce((sum, one) => sum + one));
-    for (const [is, weight] of this.#weights) {
-      left -= weight;
-      if (left <= 0) return is;
-    }
-    throw new Error("More was drawn than there is");
   }
 }
 
@@ -320,35 +300,35 @@ function faultsOf(dice: Dice, stage: Stage): Fault[] {
   };
   const jumps = () => dice.from(-600, 600) * SECOND_MS;
   return [
-    ...some(dice, 5, (): Fault => {
+    ...dice.some(5, (): Fault => {
       const side = dice.one(["before", "after"] as const);
       return { is: "crash", at: at(calls), side, downMs: ms(3_000) };
     }),
-    ...some(dice, 2, (): Fault => {
+    ...dice.some(2, (): Fault => {
       return { is: "crash", at: at(turns), side: "after", downMs: ms(1_000) };
     }),
-    ...some(dice, 4, (): Fault => ({ is: "pause", atMs: atMs(), node: node(), ms: ms(12_000) })),
-    ...some(dice, 3, (): Fault => ({ is: "jump", atMs: atMs(), node: node(), byMs: jumps() })),
-    ...some(dice, 4, (): Fault => ({ is: "cut", atMs: atMs(), node: node() })),
-    ...some(dice, 3, (): Fault => ({ is: "hole", atMs: atMs(), node: node(), ms: ms(12_000) })),
-    ...some(dice, 2, (): Fault => ({
+    ...dice.some(4, (): Fault => ({ is: "pause", atMs: atMs(), node: node(), ms: ms(12_000) })),
+    ...dice.some(3, (): Fault => ({ is: "jump", atMs: atMs(), node: node(), byMs: jumps() })),
+    ...dice.some(4, (): Fault => ({ is: "cut", atMs: atMs(), node: node() })),
+    ...dice.some(3, (): Fault => ({ is: "hole", atMs: atMs(), node: node(), ms: ms(12_000) })),
+    ...dice.some(2, (): Fault => ({
       is: "database jump",
       atMs: atMs(),
       // What was due, or leased, waits for as long as that clock goes back.
       byMs: (dice.happens(0.5) ? dice.from(-5, -1) : dice.from(1, 600)) * SECOND_MS,
     })),
-    ...some(dice, 4, (): Fault => ({ is: "partition", atMs: atMs(), node: node(), ms: ms(3_000) })),
-    ...some(dice, 2, (): Fault => ({ is: "restart", atMs: atMs(), ms: ms(1_500) })),
+    ...dice.some(4, (): Fault => ({ is: "partition", atMs: atMs(), node: node(), ms: ms(3_000) })),
+    ...dice.some(2, (): Fault => ({ is: "restart", atMs: atMs(), ms: ms(1_500) })),
     ...[...Object.keys(statementErrors), ...commitMishaps].flatMap((how) =>
-      some(dice, 10, (): Fault => ({ is: "statement", at: at(statements), how: how as Strike }))
+      dice.some(10, (): Fault => ({ is: "statement", at: at(statements), how: how as Strike }))
     ),
     ...packetFaults.flatMap((how) =>
-      some(dice, 6, (): Fault => {
+      dice.some(6, (): Fault => {
         const operation = FIRST_ID + dice.from(0, operations - 1);
         return { is: "packet", operation, nth: dice.happens(0.8) ? 1 : 2, how };
       })
     ),
-    ...some(dice, 6, (): Fault => {
+    ...dice.some(6, (): Fault => {
       return { is: "bell", nth: dice.from(1, 20), how: dice.one(["refused", "unheard"] as const) };
     }),
   ];
@@ -385,9 +365,3 @@ const slowPace: Pace = {
 };
 
 type Strike = Extract<Fault, { is: "statement" }>["how"];
-
-/** None at all in many runs; in others, up to `most`. */
-function some(dice: Dice, most: number, fault: () => Fault): Fault[] {
-  if (dice.happens(0.5)) return [];
-  return Array.from({ length: dice.from(1, most) }, fault);
-}

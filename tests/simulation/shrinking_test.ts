@@ -34,7 +34,7 @@ Deno.test("a failure is made so small that one sees what it is", async () => {
     return (await failureOf(candidate))?.invariant === "I8";
   });
   assert.equal((await failureOf(small))?.invariant, "I8");
-  // An account with money, and a transfer.
+  // A purse with money, and a transfer.
   assert.deepEqual(small.operations.map(({ act }) => act.is), ["open", "transfer"]);
   assert.deepEqual(small.faults, []);
   assert.equal(small.clients, 1);

@@ -4,7 +4,29 @@
  * @module
  */
 import { type Chronicle, keyOfRead, type Request } from "./invariants/chronicle.ts";
-import type { Markers } from "./markers.ts";
+import type { Markers, Situation } from "./markers.ts";
+
+interface Because {
+  readonly because?: string;
+  readonly reason?: string;
+}
+
+/** By kind and type, and where it says more by why it happened. */
+const ofEvents: Readonly<Record<string, Situation>> = {
+  "live_event Offered": "seat offered",
+  "live_event Lapsed": "offer lapsed",
+  "order OrderFilled": "order filled",
+  "order OrderRested": "order waits",
+  "order OrderReplaced": "order replaced",
+  "order ReplaceRejected": "replacement refused",
+  "order OrderCancelled asked": "order cancelled",
+  "order OrderCancelled expired": "order expired",
+  "order OrderCancelled self-trade": "would trade with itself",
+  "order OrderRejected insufficient-cash": "cash runs short",
+  "order OrderRejected insufficient-shares": "shares run short",
+  "order OrderRejected market-paused": "market paused",
+  "risk LimitBreached": "limit breached",
+};
 
 export function noteSituations(chronicle: Chronicle, markers: Markers): void {
   for (const request of chronicle.requests) {
@@ -23,10 +45,10 @@ export function noteSituations(chronicle: Chronicle, markers: Markers): void {
     }
   }
   for (const { kind, stream } of chronicle.courses.values()) {
-    if (kind !== "live_event") continue;
-    for (const { type } of stream) {
-      if (type === "Offered") markers.sometimes("seat offered");
-      if (type === "Lapsed") markers.sometimes("offer lapsed");
+    for (const { type, data } of stream) {
+      const { because, reason = because } = data as Because;
+      const situation = ofEvents[`${kind} ${type}`] ?? ofEvents[`${kind} ${type} ${reason}`];
+      if (situation !== undefined) markers.sometimes(situation);
     }
   }
   const { rung } = chronicle.history;

@@ -8,41 +8,36 @@ import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
 import type { Hono } from "hono";
 import { sql } from "kysely";
+import { ACCESS_MS } from "../../actors/user/state.ts";
+import { readConfig } from "../../lib/config.ts";
 import { type Env, systemEnv } from "../../lib/env.ts";
 import { TransientFault } from "../../lib/fault.ts";
 import type { CallerEnv } from "../../lib/http/caller.ts";
+import { proxyList } from "../../lib/http/client_address.ts";
+import type { ContentFilter } from "../../lib/http/content_filter.ts";
+import { type DoorOptions, openDoor } from "../../lib/http/door.ts";
+import { generalProblems } from "../../lib/http/general_problems.ts";
+import { headersGiven } from "../../lib/http/openapi.ts";
+import { type FindOperation, type Operation, operationFinder } from "../../lib/http/operation.ts";
 import { bodyParser } from "../../lib/http/parsed.ts";
 import type { BuggyRequest } from "../../lib/http/problem.ts";
-import { openTokenKey } from "../../lib/http/token_key.ts";
-import { mintToken, type TokenContent, TokenVerifier } from "../../lib/http/tokens.ts";
-import type { Database, Limits } from "../../lib/postgres/database.ts";
+import { openTokenKeys } from "../../lib/http/token_keys.ts";
+import { mintToken, type TokenContent } from "../../lib/http/tokens.ts";
+import type { Letter } from "../../lib/mail/mail.ts";
+import type { Database } from "../../lib/postgres/database.ts";
 import { PostgresEventStore } from "../../lib/postgres/event_store.ts";
-import { migrateToLatest } from "../../lib/postgres/migrate.ts";
+import { quotasIn } from "../../lib/quotas.ts";
 import type { InFlightLimits } from "../../lib/resilience/in_flight.ts";
 import type { SheddingLimits } from "../../lib/resilience/shedding.ts";
 import type { RuntimeEvent } from "../../lib/runtime/observe.ts";
 import { ActorSystem } from "../../lib/runtime/system.ts";
-import { type Node, type NodeOptions, openNode } from "../../main.ts";
-import { migrations } from "../../migrations/all.ts";
-import { openMemoryDatabase } from "./database.ts";
-import { FaultyStore, type Gate, type Operation } from "./faulty_store.ts";
+import type { IdentitySetting } from "../../deploy/identity.ts";
+import { type Node, type NodeOptions, openNode } from "../../deploy/node.ts";
+import { FaultyStore, type Gate, type Operation as StoreOperation } from "./faulty_store.ts";
 
 export const BODY_BYTES_MAX = 65_536;
 
-const key = await openTokenKey({ secret: new Uint8Array(32).fill(7), dataDir: "" });
-
-/**
- * A migrated database for all tests of the file that calls this, closed when they have run.
- *
- * Opening one takes half a second, so they share it; what they make must be their own.
- */
-export async function databaseOfThisFile(limits: Limits = {}): Promise<Database> {
-  // The timer that watches over queries is set anew amid some test, and outlives that.
-  const database = await openMemoryDatabase({ queryTimeoutMs: 3_600_000, ...limits });
-  Deno.test.afterAll(async () => await database[Symbol.asyncDispose]());
-  await migrateToLatest(database.maintenance, migrations);
-  return database;
-}
+const keys = await openTokenKeys({ secrets: [new Uint8Array(32).fill(7)], dataDir: "" });
 
 /** How busy the machine is that tests run on is not what they are about. */
 export const neverShedding: Partial<SheddingLimits & InFlightLimits> = {
@@ -58,6 +53,13 @@ export interface ApiOptions extends
     "limits" | "bindings" | "queues" | "webhooks" | "outsideLimits" | "shedding"
   > {
   readonly consistencyWaitMs?: number;
+  /** As in `RATE_LIMITS`; none unless given. */
+  readonly rateLimits?: string;
+  /** As in `TRUSTED_PROXIES`. */
+  readonly trustedProxies?: string;
+  readonly door?: DoorOptions;
+  readonly contentFilter?: ContentFilter;
+  readonly identity?: Partial<IdentitySetting>;
 }
 
 /** One node of the service. */
@@ -66,9 +68,13 @@ export class Api implements AsyncDisposable {
   readonly store: FaultyStore;
   readonly system: ActorSystem;
   readonly http: Hono<CallerEnv>;
+  readonly operations: readonly Operation[];
+  readonly operationOf: FindOperation;
   /** What has been reported as one. */
   readonly bugs: { readonly error: unknown; readonly request: BuggyRequest }[] = [];
   readonly observed: RuntimeEvent[] = [];
+  /** Such as have been sent, the newest last. */
+  readonly letters: Letter[] = [];
   readonly #database: Database;
   readonly #node: Node;
   readonly #env: Env;
@@ -78,13 +84,22 @@ export class Api implements AsyncDisposable {
   #aheadMs = 0;
 
   constructor(database: Database, options: ApiOptions = {}) {
-    const { consistencyWaitMs = 30_000, webhooks = {}, ...rest } = options;
+    const { consistencyWaitMs = 30_000, webhooks = {}, rateLimits, trustedProxies, ...more } =
+      options;
+    const { door = openDoor, contentFilter, identity = {}, ...rest } = more;
     this.#database = database;
     this.#env = { ...systemEnv, now: () => systemEnv.now() + this.#aheadMs };
     this.store = new FaultyStore(new PostgresEventStore(database));
     this.#node = openNode({
       shedding: neverShedding,
       ...rest,
+      ...(rateLimits !== undefined && {
+        rateLimits: {
+          quotas: quotasIn(rateLimits),
+          prefix: "test",
+          nodes: () => 1,
+        },
+      }),
       database,
       env: this.#env,
       store: this.store,
@@ -93,21 +108,30 @@ export class Api implements AsyncDisposable {
         for (const tell of this.#listeners) tell(event);
       },
       projectorLimits: { gatherMs: 0 },
+      identity: {
+        tokens: this.#tokenOptions(),
+        longestTokenMs: 3_600_000,
+        sendMail: (letter) => Promise.resolve(void this.letters.push(letter)),
+        letters: {},
+        // What a hash costs is what other tests are about.
+        hashing: { cost: { memoryKiB: 64, passes: 1 } },
+        ...identity,
+      },
       webhooks: { resolve: () => Promise.resolve([]), ...webhooks },
       http: {
         parseBody: bodyParser({ bytesMax: BODY_BYTES_MAX, bodyMs: 10_000, env: systemEnv }),
         consistencyWaitMs,
-        authentication: {
-          verifier: new TokenVerifier(this.#tokenOptions()),
-          env: this.#env,
-          requestTimeoutMs: 60_000,
-        },
+        door: { ...door, ...trusting(trustedProxies) },
+        ...(contentFilter !== undefined && { contentFilter }),
+        requestTimeoutMs: 60_000,
         readiness: () => this.#readiness(),
         reportBug: (error, request) => void this.bugs.push({ error, request }),
       },
     });
     this.system = this.#node.system;
     this.http = this.#node.http;
+    this.operations = this.#node.operations;
+    this.operationOf = operationFinder(this.operations);
   }
 
   /** One more node on the same database, which knows the same people. */
@@ -121,20 +145,27 @@ export class Api implements AsyncDisposable {
   /** Within one service a name is one person; no other service has ever heard of that person. */
   as(name: string, ...roles: readonly string[]): Client {
     const id = `${name}-${this.#suffix}`;
-    return new Client(this.http, { id, token: this.token({ sub: id, roles }) });
+    return new Client(this, { id, token: this.token({ sub: id, roles }) });
+  }
+
+  /** Somebody under an id as accounts have them, in a session. */
+  asUser(id: string, ...roles: readonly string[]): Client {
+    const sessionId = crypto.randomUUID();
+    const token = this.token({ sub: id, roles, ttlMs: ACCESS_MS, sessionId });
+    return new Client(this, { id, token });
   }
 
   /** Someone who shows this token, or none. */
   bearing(token: string | undefined): Client {
-    return new Client(this.http, { id: "", token: Promise.resolve(token) });
+    return new Client(this, { id: "", token: Promise.resolve(token) });
   }
 
-  token({ sub = "someone", roles = [], ttlMs = 3_600_000 }: Partial<TokenContent>) {
-    return mintToken(this.#tokenOptions(), { sub, roles, ttlMs });
+  token({ sub = "someone", roles = [], ttlMs = 3_600_000, ...rest }: Partial<TokenContent>) {
+    return mintToken(this.#tokenOptions(), { sub, roles, ttlMs, ...rest });
   }
 
   /** Has calls to the store wait until the gate is released, or this is disposed. */
-  hold(operation: Operation): Gate {
+  hold(operation: StoreOperation): Gate {
     const gate = this.store.hold(operation);
     this.#gates.push(gate);
     return gate;
@@ -168,7 +199,7 @@ export class Api implements AsyncDisposable {
   }
 
   #tokenOptions() {
-    return { key, issuer: "troupe", audience: "troupe", env: this.#env };
+    return { keys, issuer: "troupe", audience: "troupe", env: this.#env };
   }
 
   async #readiness() {
@@ -180,6 +211,11 @@ export class Api implements AsyncDisposable {
       return { isReady: false, details: {} };
     }
   }
+}
+
+function trusting(networks: string | undefined): Partial<DoorOptions> {
+  if (networks === undefined) return {};
+  return { isTrustedProxy: proxyList(readConfig({ TRUSTED_PROXIES: networks }).trustedProxies) };
 }
 
 const MODE = /^(normal|no-kv|shedding|read-only|draining)$/;
@@ -201,13 +237,15 @@ type HeadersOf = Readonly<Record<string, string>>;
 export class Client {
   readonly id: string;
   readonly #http: Hono<CallerEnv>;
+  readonly #operationOf: FindOperation;
   readonly #token: Promise<string | undefined>;
 
   constructor(
-    http: Hono<CallerEnv>,
+    { http, operationOf }: Pick<Api, "http" | "operationOf">,
     { id, token }: { readonly id: string; readonly token: Promise<string | undefined> },
   ) {
     this.#http = http;
+    this.#operationOf = operationOf;
     this.id = id;
     this.#token = token;
   }
@@ -236,7 +274,7 @@ export class Client {
     headers: HeadersOf = {},
   ): Promise<Answer> {
     const token = await this.#token;
-    const isWhole = path.startsWith("/api") || path.startsWith("/health");
+    const isWhole = /^\/(api\/|health|openapi\.json|problems|\.well-known)/.test(path);
     const url = new URL(isWhole ? path : `/api/v1${path}`, "http://localhost");
     const response = await this.#http.request(url.href, {
       method,
@@ -245,13 +283,12 @@ export class Client {
     });
     assert.match(response.headers.get("service-mode") ?? "none", MODE);
     const text = await response.text();
-    return {
-      status: response.status,
-      headers: response.headers,
-      path: url.pathname,
-      text,
-      body: text === "" ? undefined : JSON.parse(text),
-    };
+    const body = text === "" ? undefined : JSON.parse(text);
+    const operation = this.#operationOf(method, url.pathname);
+    if (operation !== undefined) {
+      assertDeclared(operation, { status: response.status, body, headers: response.headers });
+    }
+    return { status: response.status, headers: response.headers, path: url.pathname, text, body };
   }
 
   #sendJson(method: string, path: string, body: unknown, headers: HeadersOf): Promise<Answer> {
@@ -262,6 +299,32 @@ export class Client {
         ...headers,
       });
   }
+}
+
+/** An answer is one that the route was declared with: a document that nobody holds to is a rumour. */
+function assertDeclared(
+  operation: Operation,
+  { status, body, headers }: Pick<Answer, "status" | "body" | "headers">,
+): void {
+  const { id, answers, problems = [] } = operation;
+  const given: readonly string[] = headersGiven(operation, status);
+  for (const name of ["ETag", "Location", "Consistency-Token"]) {
+    assert(!headers.has(name) || given.includes(name), `${id} answered ${status} with ${name}`);
+  }
+  const lacksLocation = given.includes("Location") && !headers.has("Location");
+  assert(!lacksLocation, `${id} answered ${status} without Location`);
+  if (status >= 400 && !(status in answers)) {
+    const isKnown = [...problems, ...generalProblems(operation)].some(({ type, problem }) =>
+      problem.status === status && (body === undefined || type === body.type)
+    );
+    assert(isKnown, `${id} is not declared to answer ${status} ${body?.type}`);
+    return;
+  }
+  assert(status in answers, `${id} is not declared to answer ${status}`);
+  const schema = answers[status]!;
+  if (schema === null || body === undefined) return assert.equal(body, undefined);
+  const { error } = schema.safeParse(body);
+  assert.equal(error, undefined, `${id} answered what it was not declared to: ${error}`);
 }
 
 /** What an organizer lays down; the rest of a request for a new event does not matter. */

@@ -1,5 +1,5 @@
 /**
- * A node that does jobs: what `main.ts` is made of, without HTTP, and with leases short enough for a
+ * A node that does jobs: what `deploy/node.ts` is made of, without HTTP, and with leases short enough for a
  * test to wait for.
  *
  * Prints `up` once it is; ends in order on SIGTERM.

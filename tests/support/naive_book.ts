@@ -46,7 +46,7 @@ export class NaiveBook {
   }
 
   submit(order: NaiveIncoming): NaiveResult {
-    const before = this.copy();
+    const before = order.timeInForce === "fill-or-kill" ? this.copy() : undefined;
     const trades: NaiveResult["trades"][number][] = [];
     let remaining = order.quantity;
     let rest = "none";
@@ -67,7 +67,7 @@ export class NaiveBook {
       remaining -= quantity;
       this.#orders = this.#orders.filter((each) => each.remaining > 0);
     }
-    if (remaining > 0 && order.timeInForce === "fill-or-kill") {
+    if (remaining > 0 && before !== undefined) {
       this.#orders = before.#orders;
       return { trades: [], remaining: order.quantity, rest };
     }
@@ -79,8 +79,11 @@ export class NaiveBook {
     return { trades, remaining, rest };
   }
 
-  withdraw(id: string): void {
+  /** Says how much of it rested. */
+  withdraw(id: string): number {
+    const remaining = this.#orders.find((order) => order.id === id)?.remaining ?? 0;
     this.#orders = this.#orders.filter((order) => order.id !== id);
+    return remaining;
   }
 
   lessen(id: string, by: number): void {

@@ -30,6 +30,7 @@ export class Office {
       system = {},
       afterBurial = "pass",
       outbox,
+      requests,
       outside = [],
       outsideLimits = {},
     }: {
@@ -40,6 +41,7 @@ export class Office {
       readonly system?: Partial<SystemLimits>;
       readonly afterBurial?: "pass" | "park";
       readonly outbox?: (own: Outbox) => Outbox;
+      readonly requests?: { readonly underWay: number };
       readonly outside?: readonly OutsideTarget[];
       readonly outsideLimits?: Partial<OutsideLimits>;
     } = {},
@@ -55,8 +57,16 @@ export class Office {
     this.system = new ActorSystem({ env, store: this.store, observe, limits: system });
     this.system.host({ ...Postbox, afterBurial });
     const { outbox: own } = this.memory;
-    const options = { outbox: outbox?.(own) ?? own, system: this.system, env, observe };
-    this.relay = new OutboxRelay({ ...options, limits, outside, outsideLimits });
+    this.relay = new OutboxRelay({
+      outbox: outbox?.(own) ?? own,
+      system: this.system,
+      env,
+      observe,
+      ...(requests !== undefined && { requests }),
+      limits,
+      outside,
+      outsideLimits,
+    });
   }
 
   async ask(key: string, command: Postbox.Command, cause: Partial<Cause> = {}): Promise<string> {

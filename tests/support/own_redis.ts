@@ -13,19 +13,37 @@ globalThis.addEventListener("unload", () => {
   for (const child of alive) child.kill("SIGKILL");
 });
 
+export interface OwnRedisOptions {
+  readonly isClustered?: boolean;
+  /** Silent for so long, a server of a cluster counts as dead, and a replica takes its place. */
+  readonly nodeTimeoutMs?: number;
+}
+
+/** What a Redis takes unless told. */
+const NODE_TIMEOUT_MS = 15_000;
+
 export class OwnRedis implements AsyncDisposable {
   readonly url: string;
   readonly #port: number;
+  readonly #options: OwnRedisOptions;
+  /** Where the others of a cluster reach it; undefined where it is no part of one. */
+  readonly busPort: number | undefined;
+  /** It writes down there whom it knows. */
+  #directory: string | undefined;
   #child: Deno.ChildProcess | undefined;
 
-  private constructor(port: number) {
+  private constructor(port: number, options: OwnRedisOptions, busPort?: number) {
     this.#port = port;
+    this.#options = options;
+    this.busPort = busPort;
     this.url = `redis://127.0.0.1:${port}`;
   }
 
   /** @throws where there is no `redis-server` to be had. */
-  static async start(): Promise<OwnRedis> {
-    const redis = new OwnRedis(reservedPort());
+  static async start(options: OwnRedisOptions = {}): Promise<OwnRedis> {
+    const { isClustered = false } = options;
+    const redis = new OwnRedis(reservedPort(), options, isClustered ? reservedPort() : undefined);
+    if (isClustered) redis.#directory = await Deno.makeTempDir({ prefix: "troupe-redis-" });
     await redis.restart();
     return redis;
   }
@@ -33,8 +51,17 @@ export class OwnRedis implements AsyncDisposable {
   /** Resolves once it accepts connections. */
   async restart(): Promise<void> {
     await this.crash();
+    const { nodeTimeoutMs = NODE_TIMEOUT_MS } = this.#options;
     const child = new Deno.Command("redis-server", {
-      args: ["--port", String(this.#port), "--bind", "127.0.0.1", "--save", "", "--dir", "/tmp"],
+      args: [
+        ...["--port", String(this.#port), "--bind", "127.0.0.1"],
+        ...["--save", "", "--dir", this.#directory ?? "/tmp"],
+        ...this.busPort === undefined ? [] : [
+          ...["--cluster-enabled", "yes", "--cluster-port", String(this.busPort)],
+          ...["--repl-diskless-sync-delay", "0"],
+          ...["--cluster-node-timeout", String(nodeTimeoutMs)],
+        ],
+      ],
       stdin: "null",
       stdout: "piped",
       stderr: "null",
@@ -69,14 +96,16 @@ export class OwnRedis implements AsyncDisposable {
   }
 
   /** Over a connection of its own. */
-  async command(...words: string[]): Promise<void> {
+  async command(...words: string[]): Promise<unknown> {
     const client = createClient({ url: this.url });
     await client.connect();
-    await client.sendCommand(words);
+    const reply = await client.sendCommand(words);
     client.destroy();
+    return reply;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.crash();
+    if (this.#directory !== undefined) await Deno.remove(this.#directory, { recursive: true });
   }
 }

@@ -1,5 +1,5 @@
 /**
- * A node that hosts the ring, brings its messages and does its jobs: what `main.ts` is made of, without HTTP, and
+ * A node that hosts the ring, brings its messages and does its jobs: what `deploy/node.ts` is made of, without HTTP, and
  * with leases short enough for a test to wait for.
  *
  * Prints `up` once it is; ends in order on SIGTERM.

@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { TextLineStream } from "../../bench/text_lines.ts";
 import { systemEnv } from "../../lib/env.ts";
-import { openTokenKey } from "../../lib/http/token_key.ts";
+import { openTokenKeys } from "../../lib/http/token_keys.ts";
 import { mintToken } from "../../lib/http/tokens.ts";
 
 export type Variables = Readonly<Record<string, string>>;
@@ -36,6 +36,8 @@ const baseVariables: Variables = {
   TOKEN_SECRET,
   NO_COLOR: "1",
   SHUTDOWN_GRACE_MS: "0",
+  // Few people ask for much here; tests of limits set their own.
+  RATE_LIMITS: "all=1000000/min/bucket",
 };
 
 const alive = new Set<Deno.ChildProcess>();
@@ -64,15 +66,21 @@ export class ServerProcess implements AsyncDisposable {
     return await ServerProcess.#spawn([], variables, args);
   }
 
+  /** The same with these flags of `deno run` instead of those of the task. */
+  static async startWith(flags: readonly string[], variables: Variables): Promise<ServerProcess> {
+    return await (await ServerProcess.#spawn([], variables, [], flags)).#listening();
+  }
+
   static async #spawn(
     through: readonly string[],
     variables: Variables,
     args: readonly string[],
+    instead?: readonly string[],
   ): Promise<ServerProcess> {
-    const [, ...flags] = await startCommand();
+    const flags = instead ?? (await startCommand()).slice(1);
     const [program, ...before] = [...through, "deno"];
     const child = new Deno.Command(program!, {
-      args: [...before, "run", "--quiet", "--frozen", ...flags, "main.ts", ...args],
+      args: [...before, "run", "--quiet", ...new Set(["--frozen", ...flags]), "main.ts", ...args],
       cwd: root,
       env: { ...baseVariables, ...variables },
       stdin: "null",
@@ -87,10 +95,13 @@ export class ServerProcess implements AsyncDisposable {
     variables: Variables,
     through: readonly string[] = [],
   ): Promise<ServerProcess> {
-    const server = await ServerProcess.#spawn(through, variables, []);
-    const { url } = await server.logged("listening");
-    server.#url = url as string;
-    return server;
+    return await (await ServerProcess.#spawn(through, variables, [])).#listening();
+  }
+
+  async #listening(): Promise<this> {
+    const { url } = await this.logged("listening");
+    this.#url = url as string;
+    return this;
   }
 
   /** For what ends by itself. */
@@ -188,8 +199,8 @@ async function startCommand(): Promise<string[]> {
 /** A token that every server of these tests takes. */
 export async function tokenFor(sub: string, ...roles: readonly string[]): Promise<string> {
   const secret = new TextEncoder().encode(TOKEN_SECRET);
-  const key = await openTokenKey({ secret, dataDir: "" });
-  const options = { key, issuer: "troupe", audience: "troupe", env: systemEnv };
+  const keys = await openTokenKeys({ secrets: [secret], dataDir: "" });
+  const options = { keys, issuer: "troupe", audience: "troupe", env: systemEnv };
   return await mintToken(options, { sub, roles, ttlMs: 3_600_000 });
 }
 

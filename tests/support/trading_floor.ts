@@ -9,11 +9,11 @@ import assert from "node:assert/strict";
 import * as Account from "../../actors/account/aggregate.ts";
 import * as Market from "../../actors/market/aggregate.ts";
 import * as Order from "../../actors/order/aggregate.ts";
-import { hasEnded, needOf, remainingOf } from "../../actors/order/state.ts";
 import * as Portfolio from "../../actors/portfolio/aggregate.ts";
 import * as Risk from "../../actors/risk/aggregate.ts";
 import type { Aggregate, Message } from "../../lib/runtime/aggregate.ts";
 import { AT } from "./given.ts";
+import { TradingBooks } from "./trading_books.ts";
 
 // Each is driven in the same way, whatever it is about.
 // deno-lint-ignore no-explicit-any
@@ -35,7 +35,9 @@ interface Recorded {
 
 export class TradingFloor {
   readonly recorded: Recorded[] = [];
+  readonly books = new TradingBooks();
   readonly #states = new Map<string, unknown>();
+  readonly #versions = new Map<string, number>();
   readonly #lanes = new Map<string, Message[]>();
   /** What is due later. */
   readonly #later: (readonly [from: string, message: Message])[] = [];
@@ -81,6 +83,9 @@ export class TradingFloor {
     for (const event of decision.events) {
       const read = aggregate.Event.parse(JSON.parse(JSON.stringify(event)));
       this.recorded.push({ kind, key, event: read });
+      const version = (this.#versions.get(address) ?? 0) + 1;
+      this.#versions.set(address, version);
+      this.books.record({ kind, key, version, data: read });
       state = aggregate.evolve(state, read);
     }
     this.#states.set(address, state);
@@ -99,84 +104,13 @@ export class TradingFloor {
   }
 }
 
-/** What holds after every single commit. */
-export function assertSound(floor: TradingFloor): void {
-  for (const [key, { cash, reserved }] of floor.all<Account.State>("account")) {
-    assert(reserved >= 0n && reserved <= cash, `${key} keeps ${reserved} of ${cash}`);
-  }
-  for (const [key, { positions }] of floor.all<Portfolio.State>("portfolio")) {
-    for (const { symbol, quantity, reserved } of positions.values()) {
-      const isThere = reserved >= 0 && reserved <= quantity;
-      assert(isThere, `${key} keeps ${reserved} of ${quantity} ${symbol}`);
-    }
-  }
-  for (const [key, order] of floor.all<Order.State>("order")) {
-    const remaining = remainingOf(order);
-    assert(remaining >= 0, `${key} has traded ${-remaining} too many`);
-    if (hasEnded(order)) assert.equal(order.kept, 0n, `${key} has ended`);
-    const need = order.status === "working" ? needOf(order.side, order.limit, remaining) : 0n;
-    assert(order.kept >= need, `${key} needs ${need} and has ${order.kept}`);
-  }
+/** What holds after every single event. */
+export function assertSound({ books }: TradingFloor): void {
+  assert.deepEqual(books.breaches, []);
 }
 
 /** What holds besides once nothing is on its way. */
 export function assertSettled(floor: TradingFloor): void {
-  const orders = new Map(floor.all<Order.State>("order"));
-  const kept = new Map<string, bigint>();
-  for (const [, { reservations }] of floor.all<Account.State>("account")) {
-    for (const { orderId, amount } of reservations.values()) kept.set(orderId, amount);
-  }
-  for (const [, { reservations }] of floor.all<Portfolio.State>("portfolio")) {
-    for (const { orderId, quantity } of reservations.values()) kept.set(orderId, BigInt(quantity));
-  }
-  const resting = new Map<string, number>();
-  for (const [, { book }] of floor.all<Market.State>("market")) {
-    for (const { id, remaining } of book.orders.values()) resting.set(id, remaining);
-  }
-  const open = floor.all<Risk.State>("risk").reduce((sum, [, { open }]) => sum + open.size, 0);
-  for (const [key, order] of orders) {
-    assert(hasEnded(order) || order.status === "working", `${key} is ${order.status}`);
-    assert.equal(kept.get(key) ?? 0n, order.kept, `what is kept for ${key}`);
-    const waits = order.status === "working" ? remainingOf(order) : undefined;
-    assert.equal(resting.get(key), waits, `what rests of ${key}`);
-    if (hasEnded(order)) continue;
-    assert.equal(order.replacement, undefined, `${key} has been replaced, or not`);
-    const need = needOf(order.side, order.limit, remainingOf(order));
-    assert.equal(order.kept, need, `what ${key} needs is kept, and no more`);
-  }
-  assert.equal(open, resting.size, "orders that risk knows of as open");
-  assertConserved(floor);
-}
-
-/** Cash and shares are what came in, whoever has them now. */
-function assertConserved(floor: TradingFloor): void {
-  let cash = 0n;
-  const shares = new Map<string, number>();
-  const settled = new Map<string, number>();
-  for (const { event } of floor.recorded) {
-    const { type, symbol, quantity, amount, tradeId } = event;
-    if (type === "Deposited") cash += BigInt(amount as string);
-    if (type === "Withdrawn") cash -= BigInt(amount as string);
-    const sign = type === "SharesDeposited" ? 1 : type === "SharesWithdrawn" ? -1 : 0;
-    if (sign !== 0) {
-      const held = shares.get(symbol as string) ?? 0;
-      shares.set(symbol as string, held + sign * (quantity as number));
-    }
-    const isSettlement = /^(PurchasePaid|SaleReceived|SharesBought|SharesSold)$/.test(type);
-    if (isSettlement) {
-      const settlement = `${type} ${tradeId}`;
-      settled.set(settlement, (settled.get(settlement) ?? 0) + 1);
-    }
-  }
-  assert.deepEqual([...settled].filter(([, times]) => times !== 1), [], "settled once");
-  const trades = floor.all<Market.State>("market")
-    .reduce((sum, [, { nextTrade }]) => sum + nextTrade - 1, 0);
-  assert.equal(settled.size, 4 * trades, "each trade has four sides");
-  const held = floor.all<Account.State>("account").reduce((sum, [, { cash }]) => sum + cash, 0n);
-  assert.equal(held, cash, "cash");
-  for (const [symbol, came] of shares) {
-    const owned = floor.all<Portfolio.State>("portfolio")
-      .reduce((sum, [, { positions }]) => sum + (positions.get(symbol)?.quantity ?? 0), 0);
-    assert.equal(owned, came, `shares of ${symbol}`);
-  }
+  assert.deepEqual(floor.books.atRest(), []);
+  assertSound(floor);
 }

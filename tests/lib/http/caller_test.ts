@@ -4,7 +4,7 @@ import { answer } from "../../../lib/http/answer.ts";
 import { authenticated, type CallerEnv, requireRole } from "../../../lib/http/caller.ts";
 import { causeOf } from "../../../lib/http/cause.ts";
 import { problemForError } from "../../../lib/http/problem.ts";
-import { openTokenKey } from "../../../lib/http/token_key.ts";
+import { openTokenKeys } from "../../../lib/http/token_keys.ts";
 import { mintToken, TokenVerifier } from "../../../lib/http/tokens.ts";
 
 const MESSAGE = "0190a5c0-7b1e-7000-8000-000000000001";
@@ -12,8 +12,8 @@ const OTHER = "0190a5c0-7b1e-4000-8000-00000000000a";
 const TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 const env = { now: () => 1_900_000_000_000, monotonic: () => 5_000, uuid: () => MESSAGE };
-const key = await openTokenKey({ secret: new Uint8Array(32).fill(7), dataDir: "" });
-const options = { key, issuer: "troupe", audience: "troupe", env };
+const keys = await openTokenKeys({ secrets: [new Uint8Array(32).fill(7)], dataDir: "" });
+const options = { keys, issuer: "troupe", audience: "troupe", env };
 const token = await mintToken(options, { sub: "alice", roles: ["organizer"], ttlMs: 60_000 });
 
 function appWith(activeTraceparent?: () => string | undefined) {

@@ -4,7 +4,9 @@ import type { ConnectionBounds } from "../../../lib/http/connection_bounds.ts";
 import { connectionServer } from "../../../lib/http/connection_server.ts";
 import { GuardedServer } from "../../../lib/http/guarded_server.ts";
 import type { Handle } from "../../../lib/http/server.ts";
+import { inPieces } from "../../../lib/http/in_pieces.ts";
 import type { RuntimeEvent } from "../../../lib/runtime/observe.ts";
+import { Http2Connection } from "../../support/http2_connection.ts";
 import { RawConnection } from "../../support/raw_connection.ts";
 import { VirtualEnv } from "../../support/virtual_env.ts";
 
@@ -166,6 +168,50 @@ Deno.test("who asks on and on and takes no answer is cut", async () => {
   await begun.promise;
   while (server.cuts().idle === undefined) await server.env.advance(bounds.idleMs);
   await assert.rejects(asking, /reset|pipe/i);
+});
+
+Deno.test("over HTTP/2, a request has its time, whatever else is asked over its connection", async () => {
+  const large = new Uint8Array(1_000_000);
+  await using server = guarded((request) => {
+    return request.method === "HEAD" ? new Response() : new Response(inPieces(large));
+  });
+  using deaf = new Http2Connection(server.port, { windowBytes: 0 });
+  assert.equal((await deaf.headOf({ ":path": "/" }))[":status"], 200);
+  for (let elapsed = 0; elapsed < bounds.requestMs; elapsed += 500) {
+    assert.deepEqual(server.cuts(), {});
+    assert.equal((await deaf.headOf({ ":method": "HEAD" }))[":status"], 200);
+    await server.env.advance(500);
+  }
+  await server.env.advance(500);
+  assert.deepEqual(server.cuts(), { request: 1 });
+  await deaf.closed;
+});
+
+Deno.test("over HTTP/2, the time of a request ends with it, and that of the next is its own", async () => {
+  const gates = new Map<string, () => void>();
+  const held: Handle = async ({ url }) => {
+    await new Promise<void>((resolve) => gates.set(new URL(url).pathname, resolve));
+    return new Response();
+  };
+  await using server = guarded(held);
+  using busy = new Http2Connection(server.port, { windowBytes: 65_535 });
+  const begun = async (path: string) => {
+    const answered = busy.headOf({ ":path": path });
+    while (!gates.has(path)) await server.env.settle();
+    return { answered };
+  };
+  // There is always one in progress, and never one for longer than it may be.
+  let { answered } = await begun("/0");
+  for (let next = 1; next <= 4; next++) {
+    await server.env.advance(bounds.requestMs - 1_000);
+    const another = await begun(`/${next}`);
+    gates.get(`/${next - 1}`)!();
+    assert.equal((await answered)[":status"], 200);
+    answered = another.answered;
+  }
+  assert.deepEqual(server.cuts(), {});
+  gates.get("/4")!();
+  await answered;
 });
 
 Deno.test("beyond the bound for an address, newcomers are closed and the others served", async () => {

@@ -279,7 +279,6 @@ Deno.test("a layer may keep events from a subscriber, but only by saying so", as
   }, { pageMax: 1 });
   await world.env.until(node.add("a", 1));
   await world.env.until(node.add("a", 1));
-  bus.wake();
   await world.env.advance(1_100);
   assert.deepEqual(checkpoints.rows, [], "what was forgotten blocks");
   assert.deepEqual(seen("given-up").map(({ subscriber }) => subscriber), ["notes"]);
@@ -338,7 +337,6 @@ Deno.test("an event that one durable subscriber cannot take blocks that one alon
   following("blocked", "a2");
   following("well", "none");
   for (let i = 0; i < 4; i++) await world.env.until(node.add("a", 1));
-  bus.wake();
   await world.env.advance(20_000);
   assert.deepEqual(checkpoints.rows.toSorted(), [
     "blocked a1",

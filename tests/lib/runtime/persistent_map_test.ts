@@ -48,6 +48,34 @@ Deno.test("every version keeps what it held, however the others are changed and 
   }));
 });
 
+Deno.test("versions far from one another keep what they held, in whatever order they are read", () => {
+  const write = fc.tuple(
+    fc.nat(keys - 1),
+    fc.option(fc.constantFrom("a", "b"), { nil: undefined }),
+  );
+  const writes = fc.array(write, { minLength: 100, maxLength: 200, size: "max" });
+  fc.assert(fc.property(writes, fc.array(fc.nat(), { maxLength: 100 }), (writes, readings) => {
+    const versions: Version[] = [{ map: PersistentMap.of(), model: new Map() }];
+    for (const [key, value] of writes) versions.push(changed(versions.at(-1)!, key, value));
+    for (const reading of readings) assertHolds(versions[reading % versions.length]!);
+    versions.forEach(assertHolds);
+  }));
+});
+
+Deno.test("an old version is read many times for the price of going back once", () => {
+  const count = 60_000;
+  const old = PersistentMap.of<number, string>(
+    Array.from({ length: count }, (_, key) => [key, "old"]),
+  );
+  let newest = old;
+  for (let key = 0; key < count; key++) newest = newest.set(key, "new");
+  const startedAt = performance.now();
+  for (let key = count - 1; key >= 0; key--) assert.equal(old.get(key), "old");
+  // A walk for each takes far longer, the square of what it takes for one.
+  assert(performance.now() - startedAt < 3_000);
+  assert.equal(newest.get(0), "new");
+});
+
 Deno.test("of two entries under one key the later one counts", () => {
   const map = PersistentMap.of([[1, "a"], [1, "b"]]);
   assert.equal(map.get(1), "b");

@@ -379,3 +379,58 @@ Deno.test("nothing parks that has not asked for it", async () => {
   office.system.host({ ...Postbox, afterBurial: "park" });
   assert.equal(office.system.parks(Postbox.kind), true);
 });
+
+/** When each claim was made, and each takes so long. */
+function slowClaims(office: () => Office, tookMs: number) {
+  const madeAt: number[] = [];
+  const outbox = (own: Outbox) =>
+    override(own, {
+      async claim(lanes, limits) {
+        const { env } = office();
+        madeAt.push(env.monotonic());
+        await env.sleep(tookMs);
+        return await own.claim(lanes, limits);
+      },
+    });
+  return { madeAt, outbox };
+}
+
+Deno.test("while there is a crowd of requests, messages have a part of the time", async () => {
+  const requests = { underWay: 0 };
+  const limits = { crowdFrom: 10, crowdShareMax: 0.25, crowdLanesMax: 3 };
+  const claims = slowClaims(() => office, 20);
+  await using office: Office = new Office({ requests, limits, outbox: claims.outbox });
+  const { env } = office;
+  /** How long after the claim for the first message the next one is claimed for. */
+  const gap = async (...keys: readonly string[]) => {
+    claims.madeAt.length = 0;
+    await office.send(["first"], "hello");
+    await env.advance(1);
+    for (const key of keys) await office.send([key], "hello");
+    await env.advance(1_000);
+    for (const key of keys) assert((await office.notes(key)).length > 0, `${key} has its message`);
+    return claims.madeAt[1]! - claims.madeAt[0]!;
+  };
+  assert.equal(await gap("a"), 20);
+  requests.underWay = 9;
+  assert.equal(await gap("b"), 20, "they are no crowd yet");
+  requests.underWay = 10;
+  assert.equal(await gap("c"), 80);
+  assert.equal(await gap("d", "e", "f"), 20, "so many wait that they have to catch up");
+
+  claims.madeAt.length = 0;
+  await office.send(["first"], "stuck");
+  await env.advance(1);
+  await office.send(["g"], "hello");
+  const gate = office.store.hold("commit");
+  await env.advance(500);
+  gate.release();
+  await env.advance(1_000);
+  // Claiming took 20, and looks are 20 apart; what stands still counts for no more than 250.
+  assert.equal(claims.madeAt[1]! - claims.madeAt[0]!, 20 + 250 + 760);
+
+  const leaving = gap("h");
+  await env.advance(30);
+  requests.underWay = 0;
+  assert((await leaving) <= 50, "the crowd has gone");
+});

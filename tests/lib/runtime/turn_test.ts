@@ -9,6 +9,7 @@ import {
   type Letter,
   replay,
   type Standing,
+  TURN_MESSAGES_MAX,
 } from "../../../lib/runtime/turn.ts";
 import * as Counter from "../../support/counter.ts";
 import { AT } from "../../support/given.ts";
@@ -157,4 +158,34 @@ Deno.test("a commit is known by all its events at their place, or not at all", (
   assert(!isWrittenIn([stored(3, "theirs", 1), stored(4, "m", 1), stored(5, "n", 2)], commit));
   const empty = decide(standing(10, 2), add(0)).commit;
   assert(!isWrittenIn(mine, empty), "what leaves no events cannot be known by them");
+});
+
+/** Tells somebody of each addition, half of what a turn may tell. */
+const gossip = {
+  ...counter,
+  Command: { parse: (input: unknown) => input },
+  decide: () => {
+    const message = { to: address, schema: 1, command: {} };
+    const messages = Array.from({ length: TURN_MESSAGES_MAX / 2 }, () => message);
+    return { accepted: true, events: [{ type: "WasReset" }], messages };
+  },
+} as typeof counter;
+
+Deno.test("a turn that has enough to tell leaves what else was told for later, and answers who asked", () => {
+  const batch = { isBroken: false };
+  const told = Array.from({ length: 4 }, (_, position): Letter => {
+    return { ...add(1), delivery: { position, schema: 1, batch } };
+  });
+  const { verdicts, commit } = decideTurn(gossip, address, standing(0, 0), [...told, add(1)], {
+    now: () => AT,
+    uuid: () => crypto.randomUUID(),
+  });
+  assert.deepEqual(verdicts.map(({ is }) => is), [
+    "accepted",
+    "accepted",
+    "held-back",
+    "held-back",
+    "accepted",
+  ]);
+  assert.deepEqual(commit.consumed, [0, 1]);
 });

@@ -135,6 +135,14 @@ export class Node {
     return this.system.ask(Counter, key, command, cause, ({ state }) => state.total);
   }
 
+  /** To an actor that is presumed not to be there yet. */
+  addFirst(key: string, amount: number, circumstances: Circumstances = {}) {
+    const cause = this.#world.cause(circumstances);
+    const answer = ({ state }: { readonly state: Counter.State }) => state.total;
+    const command = { type: "Add", amount } as const;
+    return this.system.ask(Counter, key, command, cause, answer, { isFirst: true });
+  }
+
   add(key: string, amount: number, circumstances: Circumstances = {}): Promise<CounterOutcome> {
     return this.ask(key, { type: "Add", amount }, circumstances);
   }

@@ -185,6 +185,21 @@ Deno.test("a mailbox under pressure is told once, until a turn passes without a 
   ]);
 });
 
+Deno.test("an audit that was rewritten is an error, with heads as a verification takes them", () => {
+  const [known, found] = [{ number: 7, mac: "ab" }, { number: 3, mac: "cd" }];
+  const entries = entriesFor([
+    { type: "audit-rewritten", known, found },
+    { type: "audit-rewritten", known },
+  ]);
+  assert.deepEqual(
+    entries.map(({ level, message, known, found }) => [level, message, known, found]),
+    [
+      ["error", "audit rewritten", "7:ab", "3:cd"],
+      ["error", "audit rewritten", "7:ab", undefined],
+    ],
+  );
+});
+
 Deno.test("what is rare is told each time", () => {
   assert.deepEqual(
     told(

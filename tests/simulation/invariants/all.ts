@@ -18,6 +18,7 @@ import {
 import * as reads from "./reads.ts";
 import { fairlySeated } from "./seats.ts";
 import { growing, versionsHaveNoGap } from "./streams.ts";
+import { tradedFairly, tradingHasComeToRest } from "./trading.ts";
 import { whatWasSaidToBeDoneIsThere, whatWasSaidToFailIsNotThere } from "./told.ts";
 
 /** Of the whole history. What is wrong early comes first: the rest may follow from it. */
@@ -44,6 +45,7 @@ const invariants: readonly ((chronicle: Chronicle) => void)[] = [
   deliveries.jobsAreDoneOnce,
   deliveries.consumersHaveEachEventOnce,
   moneyHasArrived,
+  tradingHasComeToRest,
 ];
 
 /** Throws {@linkcode Broken} where something does not hold. */
@@ -53,7 +55,7 @@ export function check(chronicle: Chronicle): void {
 
 /** What can be seen of a commit alone and of those before it; throws as it happens. */
 export function watching(): (committed: Committed) => void {
-  const watchers = [growing(), conserved(), fairlySeated()];
+  const watchers = [growing(), conserved(), fairlySeated(), tradedFairly()];
   return (committed) => {
     for (const watch of watchers) watch(committed);
   };

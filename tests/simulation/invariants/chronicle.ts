@@ -143,7 +143,7 @@ export function decisionsOf({ attempts }: Performed): Decided[] {
 
 /** As reports name it. */
 export function named({ id, act }: Operation): string {
-  return `operation ${id} (${act.is})`;
+  return `operation ${id} (${act.is === "trade" ? `trade: ${act.deal.is}` : act.is})`;
 }
 
 export function keyOfRead({ act }: Operation): { kind: ActorKind; key: string } {

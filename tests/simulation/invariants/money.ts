@@ -3,38 +3,38 @@
  *
  * @module
  */
-import type { Event } from "../actors/account.ts";
-import * as Account from "../actors/account.ts";
+import type { Event } from "../actors/purse.ts";
+import * as Purse from "../actors/purse.ts";
 import { addressText } from "../../../lib/runtime/envelope.ts";
 import type { NewEvent } from "../../../lib/runtime/store.ts";
 import type { Committed } from "../history.ts";
 import { Broken, type Chronicle } from "./chronicle.ts";
 
-/** All accounts together with what is under way; wrong at once when anything is out of order. */
+/** All purses together with what is under way; wrong at once when anything is out of order. */
 class Ledger {
   readonly #underWay = new Map<string, { readonly to: string; readonly amount: number }>();
   readonly #balances = new Map<string, number>();
   #opened = 0;
 
-  post(account: string, event: Event): void {
+  post(purse: string, event: Event): void {
     switch (event.type) {
       case "Opened":
         this.#opened += event.amount;
-        return this.#add(account, event.amount);
+        return this.#add(purse, event.amount);
       case "Sent": {
         const { transferId, to, amount } = event;
         if (this.#underWay.has(transferId)) throw new Broken("I8", `${transferId} was sent twice`);
         this.#underWay.set(transferId, { to, amount });
-        return this.#add(account, -amount);
+        return this.#add(purse, -amount);
       }
       case "Received": {
         const { transferId, amount } = event;
         const sent = this.#underWay.get(transferId);
-        if (sent?.to !== account || sent.amount !== amount) {
-          throw new Broken("I8", `${account} received ${transferId}, which is not under way to it`);
+        if (sent?.to !== purse || sent.amount !== amount) {
+          throw new Broken("I8", `${purse} received ${transferId}, which is not under way to it`);
         }
         this.#underWay.delete(transferId);
-        this.#add(account, amount);
+        this.#add(purse, amount);
       }
     }
   }
@@ -51,10 +51,10 @@ class Ledger {
     if (transferId !== undefined) throw new Broken("I8", `${transferId} has never arrived`);
   }
 
-  #add(account: string, amount: number): void {
-    const balance = (this.#balances.get(account) ?? 0) + amount;
-    if (balance < 0) throw new Broken("I8", `${account} has ${balance}`);
-    this.#balances.set(account, balance);
+  #add(purse: string, amount: number): void {
+    const balance = (this.#balances.get(purse) ?? 0) + amount;
+    if (balance < 0) throw new Broken("I8", `${purse} has ${balance}`);
+    this.#balances.set(purse, balance);
   }
 }
 
@@ -62,7 +62,7 @@ class Ledger {
 export function conserved(): (committed: Committed) => void {
   const ledger = new Ledger();
   return ({ commit: { address, events } }) => {
-    if (address.kind !== Account.kind) return;
+    if (address.kind !== Purse.kind) return;
     for (const { data } of events as readonly (NewEvent & { readonly data: Event })[]) {
       ledger.post(address.key, data);
     }
@@ -74,8 +74,8 @@ export function conserved(): (committed: Committed) => void {
 export function moneyHasArrived({ history }: Chronicle): void {
   const ledger = new Ledger();
   for (const { address, data } of history.effects.get("money") ?? []) {
-    if (address.kind !== Account.kind) {
-      throw new Broken("I8", `${addressText(address)} is followed as an account`);
+    if (address.kind !== Purse.kind) {
+      throw new Broken("I8", `${addressText(address)} is followed as a purse`);
     }
     ledger.post(address.key, data as Event);
     ledger.check();

@@ -6,9 +6,10 @@
 import type { Mutant } from "./mutant.ts";
 import { ofCommits } from "./of_commits.ts";
 import { ofDeliveries } from "./of_deliveries.ts";
+import { ofTrading } from "./of_trading.ts";
 import { ofTurns } from "./of_turns.ts";
 
-export const mutants: readonly Mutant[] = [...ofTurns, ...ofCommits, ...ofDeliveries];
+export const mutants: readonly Mutant[] = [...ofTurns, ...ofCommits, ...ofDeliveries, ...ofTrading];
 
 /** As docs/mutants.md has it. */
 export function tableOf(mutants: readonly Mutant[]): string {

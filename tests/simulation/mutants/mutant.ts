@@ -21,7 +21,10 @@ export interface Mutant {
 }
 
 /** The source with the mistake in it. */
-export function mutated(source: string, { name, file, find, replace }: Mutant): string {
+export function mutated(
+  source: string,
+  { name, file, find, replace }: Pick<Mutant, "name" | "file" | "find" | "replace">,
+): string {
   const first = source.indexOf(find);
   if (first < 0) throw new Error(`${name} does not fit: ${file} has no such passage any more`);
   if (source.indexOf(find, first + 1) >= 0) {

@@ -94,6 +94,7 @@ export const ofCommits: readonly Mutant[] = [
     replace: `      return [...await this.#write(batch.slice(middle)), ...first];`,
     says: "After a batch was split, each half is told what became of the other.",
     screams: ["I1", "I4", "I12", "defects"],
+    seedsMax: 200,
   },
   {
     name: "answers to the wrong ones",

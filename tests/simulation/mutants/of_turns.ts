@@ -120,8 +120,8 @@ export const ofTurns: readonly Mutant[] = [
   {
     name: "replies not remembered",
     file: TURN,
-    find: `  if (idempotency === undefined || version === 0) return undefined;`,
-    replace: `  if (idempotency !== undefined || version === 0) return undefined;`,
+    find: `  if (idempotency === undefined || (version === 0 && !isFirst)) return undefined;`,
+    replace: `  if (idempotency !== undefined || (version === 0 && !isFirst)) return undefined;`,
     says: "A command is decided anew whenever it is asked again under its key.",
     screams: ["I2", "I4", "I8"],
   },
