@@ -111,6 +111,8 @@ export class StrickenCluster implements AsyncDisposable {
   readonly #nodes: RingProcess[] = [];
   /** The places that something goes wrong at, until they are whole again. */
   readonly #struck = new Map<number, Promise<void>>();
+  /** When each fault was over, by the wall clock. */
+  readonly calmAt: number[] = [];
 
   private constructor(options: ClusterOptions) {
     this.#options = options;
@@ -128,11 +130,18 @@ export class StrickenCluster implements AsyncDisposable {
    * the one meant, and takes the next.
    */
   async strike(fault: Fault): Promise<void> {
-    if (!("node" in fault)) return await this.#strikeServer(fault);
+    if (!("node" in fault)) {
+      await this.#strikeServer(fault);
+      this.calmAt.push(systemEnv.now());
+      return;
+    }
     while (this.#struck.size === this.#options.nodes) await Promise.race(this.#struck.values());
     let place = fault.node;
     while (this.#struck.has(place)) place = (place + 1) % this.#options.nodes;
-    const recovery = this.#recovery(place, fault).then(() => void this.#struck.delete(place));
+    const recovery = this.#recovery(place, fault).then(() => {
+      this.calmAt.push(systemEnv.now());
+      this.#struck.delete(place);
+    });
     // Whoever waits for the place hears of it; until then it is nobody's.
     recovery.catch(() => {});
     this.#struck.set(place, recovery);
