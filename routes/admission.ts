@@ -21,18 +21,18 @@ export interface AdmissionOptions {
 
 /**
  * Has the app refuse what it cannot or had better not serve, before it looks at anything but the
- * method and the path; and say on every reply in which mode the service is.
+ * method and the path.
  */
 export function admitting(app: Hono<CallerEnv>, options: AdmissionOptions): void {
   const { state: { mode, gauge } } = options;
   const classOf = classFinder(options.operations);
   const { fetch } = app;
-  app.fetch = (request, arrival, ...rest) => {
+  app.fetch = (request, arrival, execution) => {
     if (mode.mode !== "normal" || !gauge.isCalm) {
       const refusal = refusalOf(classOf(request), options, arrival as Arrival);
       if (refusal !== undefined) return refusal;
     }
-    return fetch(request, { ...arrival as Arrival, service: mode }, ...rest);
+    return fetch(request, arrival, execution);
   };
 }
 

@@ -20,6 +20,7 @@ import {
   type Route,
   type Shared,
 } from "../lib/http/operation.ts";
+import { PathRouter } from "../lib/http/path_router.ts";
 import type { RateLimits } from "../lib/http/rate_limited.ts";
 import { routed } from "../lib/http/routed.ts";
 import { type AccountOptions, accounts } from "./accounts.ts";
@@ -88,7 +89,7 @@ export interface App {
 }
 
 export function app(options: AppOptions): App {
-  const root = new Hono<CallerEnv>();
+  const root = new Hono<CallerEnv>({ router: new PathRouter() });
   root.onError(
     problemForError({ report: options.reportBug, uuid: options.authentication.env.uuid }),
   );
@@ -143,7 +144,7 @@ export function app(options: AppOptions): App {
   root.use("/api/*", authenticated({ ...authentication, denied }));
   mount(root, closed, shared);
   admitting(root, { state: options.state, operations, random: options.env.random });
-  guarding(root, options.door ?? openDoor);
+  guarding(root, options.door ?? openDoor, options.state.mode);
   return { http: root, operations };
 }
 

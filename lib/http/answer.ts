@@ -16,12 +16,10 @@ export function answer(
   body?: unknown,
   headers?: AnswerHeaders,
 ): Response {
-  return body === undefined
-    ? new Response(null, { status, headers: { ...commonHeaders(c), ...headers } })
-    : new Response(JSON.stringify(body), {
-      status,
-      headers: { "content-type": "application/json", ...commonHeaders(c), ...headers },
-    });
+  const all = commonHeaders(c);
+  if (body !== undefined) all["content-type"] = "application/json";
+  if (headers !== undefined) Object.assign(all, headers);
+  return new Response(body === undefined ? null : JSON.stringify(body), { status, headers: all });
 }
 
 /**

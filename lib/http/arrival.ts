@@ -20,13 +20,13 @@ export interface Peer {
 
 export interface Arrival {
   /** Absent where no connection is, as in a test. */
-  readonly peer?: Peer;
+  readonly peer?: Peer | undefined;
   /** Whether this address is of a proxy that is believed whom it speaks for. */
   readonly isTrustedProxy?: (address: string) => boolean;
   /** Of whatever answers it; see `door.ts`. */
   readonly headers?: AnswerHeaders;
-  /** Of the node that it came to, once that has let it in. */
-  readonly service?: Pick<ServiceMode, "mode">;
+  /** The node that it came to. */
+  readonly service?: Pick<ServiceMode, "mode"> | undefined;
 }
 
 export function arrivalOf(c: Context): Arrival {

@@ -34,17 +34,21 @@ export const openDoor: DoorOptions = {
   isTrustedProxy: () => false,
 };
 
-/** Puts the door before the app. */
-export function guarding<E extends HonoEnv>(app: Hono<E>, options: DoorOptions): void {
+/** Puts the door before the app, which is `service`. */
+export function guarding<E extends HonoEnv>(
+  app: Hono<E>,
+  options: DoorOptions,
+  service?: Arrival["service"],
+): void {
   const { fetch } = app;
   const door = new Door(options);
   const { isTrustedProxy } = options;
-  app.fetch = (request, arrival, ...rest) => {
-    const { peer } = (arrival ?? {}) as Arrival;
+  app.fetch = (request, arrival, execution) => {
+    const peer = (arrival as Arrival | undefined)?.peer;
     const isSecure = door.isSecure(request, peer);
     const headers = door.headersFor(request, isSecure);
     return door.refusalOf(request, { isSecure, peer, headers }) ??
-      fetch(request, { ...arrival as Arrival, isTrustedProxy, headers }, ...rest);
+      fetch(request, { peer, isTrustedProxy, headers, service } satisfies Arrival, execution);
   };
 }
 

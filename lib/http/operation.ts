@@ -7,12 +7,12 @@
  * @module
  */
 import type { Context, Hono, MiddlewareHandler } from "hono";
-import { TrieRouter } from "hono/router/trie-router";
 import { z } from "zod";
 import type { LimitName } from "../quotas.ts";
 import type { RequestClass } from "../resilience/load_gauge.ts";
 import { type CallerEnv, forbidden, hasRole, hasScope, outOfScope } from "./caller.ts";
 import { type BodyOptions, type BodyParser, parsedParams, parsedQuery } from "./parsed.ts";
+import { PathRouter } from "./path_router.ts";
 import type { KnownProblem, ProblemError } from "./problem.ts";
 
 export type Method = "get" | "post" | "put" | "patch" | "delete";
@@ -123,17 +123,19 @@ export function route<
   ) => Response | Promise<Response>,
 ): Route {
   const { act, params = Nothing, query = Nothing } = operation;
+  const denialOf = denialFrom(operation);
   return {
     operation,
     answering: ({ parseBody, admit, audited }) => async (c) => {
       // Not awaited where there is nothing to wait for.
       const admission = admit?.(c, operation);
       if (admission !== undefined) await admission;
-      const denied = denialOf(c, operation);
+      const denied = denialOf(c);
       if (denied !== undefined) throw denied;
       const asked = {
         params: parsedParams(c, params),
-        query: parsedQuery(c, query),
+        // Nearly every command: a schema would take longer to find nothing in nothing.
+        query: query === Nothing && !c.req.url.includes("?") ? {} : parsedQuery(c, query),
         body: operation.method === "get" ? {} : await parsedBody(c, operation, parseBody),
       };
       // The schemas, where they are not given, are those of nothing.
@@ -145,13 +147,15 @@ export function route<
   };
 }
 
-/** Why the caller may not call it, or what it has shown is no good for it. */
-function denialOf(c: Context<CallerEnv>, operation: Operation): ProblemError | undefined {
+/** Tells why the caller may not call it, or that what it has shown is no good for it. */
+function denialFrom(operation: Operation) {
   const { access } = operation;
-  if (access === "anyone") return undefined;
   const scope = scopeOf(operation);
-  if (!hasScope(c, scope)) return outOfScope(scope);
-  return access === "caller" || hasRole(c, access) ? undefined : forbidden(access);
+  return (c: Context<CallerEnv>): ProblemError | undefined => {
+    if (access === "anyone") return undefined;
+    if (!hasScope(c, scope)) return outOfScope(scope);
+    return access === "caller" || hasRole(c, access) ? undefined : forbidden(access);
+  };
 }
 
 function parsedBody(c: Context, { body, bodyOptions }: Operation, parseBody: BodyParser) {
@@ -182,7 +186,7 @@ export function patternOf(path: string): string {
 export type FindOperation = (method: string, path: string) => Operation | undefined;
 
 export function operationFinder(operations: readonly Operation[]): FindOperation {
-  const router = new TrieRouter<Operation>();
+  const router = new PathRouter<Operation>();
   for (const operation of operations) {
     router.add(operation.method.toUpperCase(), patternOf(operation.path), operation);
   }

@@ -11,7 +11,7 @@ import { TransientFault } from "../fault.ts";
 import type { Verdict } from "../limits/limiter.ts";
 import type { Cause } from "../runtime/envelope.ts";
 import { arrivalOf } from "./arrival.ts";
-import { rateLimitHeaders } from "./rate_limit_headers.ts";
+import { sayRateLimit } from "./rate_limit_headers.ts";
 
 export interface Problem {
   readonly status: ContentfulStatusCode;
@@ -101,17 +101,16 @@ export const SERVICE_MODE = "Service-Mode";
  * Whoever makes a response passes them in, and after them those that it means otherwise, written alike. To add to the headers of one that is made costs 4 µs, since
  * Deno then takes it apart again.
  */
-export function commonHeaders(c: Context): AnswerHeaders {
+export function commonHeaders(c: Context): Record<string, string> {
   const { headers, service, peer } = arrivalOf(c);
   const caller: Pick<Cause, "correlationId"> | undefined = c.get("caller");
   const rateLimit: Verdict | undefined = c.get("rateLimit");
-  return {
-    ...headers,
-    ...(service !== undefined && { [SERVICE_MODE]: service.mode }),
-    ...(caller !== undefined && { "X-Correlation-Id": caller.correlationId }),
-    ...(rateLimit !== undefined && rateLimitHeaders(rateLimit)),
-    ...(peer?.isLeaving && { Connection: "close" }),
-  };
+  const common: Record<string, string> = { ...headers };
+  if (service !== undefined) common[SERVICE_MODE] = service.mode;
+  if (caller !== undefined) common["X-Correlation-Id"] = caller.correlationId;
+  if (rateLimit !== undefined) sayRateLimit(common, rateLimit);
+  if (peer?.isLeaving) common.Connection = "close";
+  return common;
 }
 
 /** The request in which a bug showed itself. */

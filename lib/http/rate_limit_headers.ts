@@ -6,13 +6,12 @@ import type { LimitName, Quota } from "../quotas.ts";
 export type RateLimitVariables = { rateLimit?: Verdict };
 
 /** As draft-ietf-httpapi-ratelimit-headers-10 has them. */
-export function rateLimitHeaders(
+export function sayRateLimit(
+  headers: Record<string, string>,
   { limit, quota, remaining, moreInMs }: Verdict,
-): Readonly<Record<string, string>> {
-  return {
-    "RateLimit-Policy": policyOf(limit, quota),
-    "RateLimit": `"${limit}";r=${remaining};t=${secondsIn(moreInMs)}`,
-  };
+): void {
+  headers["RateLimit-Policy"] = policyOf(limit, quota);
+  headers["RateLimit"] = `"${limit}";r=${remaining};t=${secondsIn(moreInMs)}`;
 }
 
 const policies = new WeakMap<Quota, string>();

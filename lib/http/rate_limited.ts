@@ -77,10 +77,8 @@ function addressOf(c: Context): string {
 /** The user first: by that, what is counted for any of the user's keys lies together. */
 function countsOf(c: Context<CallerEnv>, limit: LimitName): Counts {
   const { keyId, principal } = c.get("caller");
-  return {
-    [limit]: `user:${principal.id}`,
-    ...(keyId !== undefined && { "api-key": `key:${keyId}` }),
-  };
+  const ofUser = { [limit]: `user:${principal.id}` };
+  return keyId === undefined ? ofUser : { ...ofUser, "api-key": `key:${keyId}` };
 }
 
 function heed(c: Context, verdict: Verdict): void {

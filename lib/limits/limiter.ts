@@ -73,20 +73,17 @@ export class Limiter {
    * it does not answer in time is decided here. No promise is made where nothing is waited for.
    */
   take(counts: Counts): Verdict | Promise<Verdict> {
-    const parts = Object.entries(counts).map(([name, subject]) => ({
-      limit: this.#limitOf(name as LimitName),
-      subject,
-    }));
+    const parts = this.#partsOf(counts);
     const now = this.#now();
-    const share = shareOf(this.#tightness);
     for (const part of parts) {
-      const until = part.limit.refused.get(part.subject);
-      if (until === undefined || now >= until) continue;
+      const until = part.limit.refusedUntil(part.subject);
+      if (now >= until) continue;
       const standing = { remaining: 0, moreInMs: until - now };
-      return this.#verdict([part], share, { admitted: false, standings: [standing] });
+      const refusal = { admitted: false, standings: [standing] };
+      return this.#verdict([part], shareOf(this.#tightness), refusal);
     }
     const { shared } = this.#options;
-    return shared?.store.isAvailable ? this.#takeThere(parts, shared) : this.#takeHere(parts);
+    return shared?.store.isAvailable ? this.#takeThere(parts, shared) : this.#takeHere(parts, now);
   }
 
   /** How many requests were refused under each limit since it was last asked; none where none were. */
@@ -105,6 +102,15 @@ export class Limiter {
     for (const limit of this.#limits.values()) limit.refused.clear();
   }
 
+  #partsOf(counts: Counts): readonly Part[] {
+    const parts: Part[] = [];
+    for (const name in counts) {
+      const limit = this.#limitOf(name as LimitName);
+      parts.push({ limit, subject: counts[name as LimitName]! });
+    }
+    return parts;
+  }
+
   #limitOf(name: LimitName): Limit {
     let limit = this.#limits.get(name);
     if (limit === undefined) {
@@ -114,13 +120,13 @@ export class Limiter {
     return limit;
   }
 
-  #takeHere(parts: readonly Part[]): Verdict {
+  #takeHere(parts: readonly Part[], now: number): Verdict {
     const nodes = Math.max(1, this.#options.nodes?.() ?? 1);
     const share = shareOf(this.#tightness) / nodes;
     const meters = parts.map(({ limit, subject }) =>
       [limit.meterOf(subject), limit.granted(share)] as const
     );
-    const decision = decide(meters, this.#now());
+    const decision = decide(meters, now);
     // Of whoever is refused nothing is kept: by names that are made up they would have those
     // forgotten who were counted.
     if (decision.admitted) {
@@ -146,7 +152,7 @@ export class Limiter {
       return this.#verdict(parts, share, decision);
     } catch (fault) {
       if (!(fault instanceof TransientFault)) throw fault;
-      return this.#takeHere(parts);
+      return this.#takeHere(parts, this.#now());
     }
   }
 
@@ -206,6 +212,12 @@ class Limit {
       this.#share = share;
     }
     return this.#granted;
+  }
+
+  /** 0 unless the store is known to refuse the subject for a while. */
+  refusedUntil(subject: string): number {
+    // Without such a store there is never one, and to look would cost each request its hash.
+    return this.refused.size === 0 ? 0 : this.refused.get(subject) ?? 0;
   }
 
   /** That of the subject, or a new one, which is none until it is kept. */
