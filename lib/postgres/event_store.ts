@@ -347,13 +347,14 @@ export async function readFeed(
  * hardly any of them are wanted: as it does in a table that was never analyzed.
  */
 function areWanted({ kind, types, hasIndex = false }: FeedQuery): RawBuilder<unknown> {
-  const isOneOf = (column: "kind" | "type", values: readonly string[]) =>
-    sql`and coalesce(${sql.ref(`event.${column}`)} = any(${values}::text[]), false)`;
-  const ofTypes = types === undefined ? sql`` : isOneOf("type", types);
+  const ofTypes = types === undefined
+    ? sql``
+    : sql`and coalesce(event.type = any(${types}::text[]), false)`;
   if (kind === undefined) return ofTypes;
   const kinds = [kind].flat();
   const inWordsOfIndex = hasIndex ? sql`and ${sql.raw(wordsOf(kinds, types))}` : sql``;
-  return sql`${isOneOf("kind", kinds)} ${ofTypes} ${inWordsOfIndex}`;
+  const ofKinds = sql`and coalesce(event.kind = any(${kinds}::text[]), false)`;
+  return sql`${ofKinds} ${ofTypes} ${inWordsOfIndex}`;
 }
 
 /** Postgres takes a partial index for what is asked in literals, as the index is. */

@@ -185,7 +185,7 @@ export const guards: readonly Guard[] = [
     name: "limits open while the store is away",
     file: "lib/limits/limiter.ts",
     find: `      if (!(fault instanceof TransientFault)) throw fault;
-      return this.#takeHere(parts);`,
+      return this.#takeHere(parts, this.#now());`,
     replace: `      if (!(fault instanceof TransientFault)) throw fault;
       const standings = parts.map(() => ({ remaining: 1, moreInMs: 0 }));
       return this.#verdict(parts, share, { admitted: true, standings });`,
