@@ -28,9 +28,9 @@ export class ScheduleNode implements AsyncDisposable {
   readonly observed: RuntimeEvent[] = [];
   #relay: OutboxRelay | undefined;
 
-  constructor(beside?: ScheduleNode) {
-    this.env = beside?.env ?? new VirtualEnv();
-    const { env } = this;
+  /** Shares store and clock with the one beside it, or the clock alone with whoever else has it. */
+  constructor(beside?: ScheduleNode, env = beside?.env ?? new VirtualEnv()) {
+    this.env = env;
     this.memory = beside?.memory ?? new MemoryStore(env);
     this.store = new FaultyStore(this.memory);
     const observe = (event: RuntimeEvent) => void this.observed.push(event);

@@ -2,22 +2,22 @@
 import assert from "node:assert/strict";
 import type { RuntimeEvent } from "../../../lib/runtime/observe.ts";
 import { ScheduleNode } from "../../support/schedule_node.ts";
+import { VirtualEnv } from "../../support/virtual_env.ts";
 import { plan } from "../../support/reports.ts";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const iso = (time: number) => new Date(time).toISOString();
 
-/** Two nodes on one store, which have slept until that time. */
+/** Two nodes on one store, which begin at that time. */
 async function twoNodesAt(time: string): Promise<[ScheduleNode, ScheduleNode]> {
-  const one = new ScheduleNode();
+  const env = new VirtualEnv();
+  await env.advance(Date.parse(time) - env.now());
+  const one = new ScheduleNode(undefined, env);
   const other = new ScheduleNode(one);
   // So that both have decided before either has committed.
   const slowly = () => one.env.sleep(5).then(() => undefined);
   for (const node of [one, other]) node.store.script = slowly;
-  for (const node of [one, other]) await node.stopRelay();
-  await one.env.advance(Date.parse(time) - one.env.now());
-  for (const node of [one, other]) node.startRelay();
   return [one, other];
 }
 
