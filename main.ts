@@ -13,7 +13,7 @@ import { parseArgs } from "node:util";
 import { ZodError } from "zod";
 import * as LoginName from "./actors/login_name/aggregate.ts";
 import * as User from "./actors/user/aggregate.ts";
-import { type Config, ConfigurationError, readConfig } from "./lib/config.ts";
+import { type Config, ConfigurationError, readConfig, variablesIn } from "./lib/config.ts";
 import { systemEnv } from "./lib/env.ts";
 import { TransientFault } from "./lib/fault.ts";
 import { rotateTokenKey } from "./lib/http/token_keys.ts";
@@ -206,7 +206,7 @@ const mendable = [
 
 async function main([command = "serve", ...args]: readonly string[]): Promise<void> {
   try {
-    const config = readConfig(Deno.env.toObject());
+    const config = readConfig(variablesIn(Deno.env));
     await run(command, args, config).catch((error) => {
       throw isRefusedBySystem(error) ? new DataDirectoryUnusable(config, error) : error;
     });

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { readConfig } from "../lib/config.ts";
+import { readConfig, variablesIn } from "../lib/config.ts";
 import { systemEnv } from "../lib/env.ts";
 import { openLog } from "../lib/telemetry/log.ts";
 import { serverOnPlatform } from "./server.ts";
@@ -16,7 +16,7 @@ import { startService } from "./service.ts";
 /** Less than until it is woken again. */
 const DRAIN_MS = 50_000;
 
-const config = readConfig(Deno.env.toObject());
+const config = readConfig(variablesIn(Deno.env));
 const log = openLog(config.logLevel, console.log, systemEnv.now);
 // The edge takes the connections of the world, and decides where this listens.
 const starting = startService(config, log, undefined, serverOnPlatform);

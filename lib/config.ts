@@ -227,6 +227,18 @@ const Environment = z.object({
   }
 });
 
+/** The names of all that it reads: a process needs to be let at no other variable for it. */
+export const variableNames: readonly string[] = Object.keys(Environment.shape);
+
+/** Of what a process was told, that. */
+export function variablesIn(env: Pick<Deno.Env, "get">): Readonly<Record<string, string>> {
+  const told = variableNames.flatMap((name) => {
+    const value = env.get(name);
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return Object.fromEntries(told);
+}
+
 /**
  * Reads the configuration from `env`. A variable set to nothing counts as absent.
  *

@@ -1,6 +1,7 @@
 /** What is declared is what is served, and takes what it declares and nothing else. */
 import assert from "node:assert/strict";
-import { patternOf } from "../../lib/http/operation.ts";
+import { z } from "zod";
+import { type Operation, patternOf } from "../../lib/http/operation.ts";
 import { Api, assertProblem } from "../support/api.ts";
 import { databaseOfThisFile } from "../support/database.ts";
 import {
@@ -111,6 +112,40 @@ function tampered(value: unknown, extra: string): string[] {
   );
   return [`{${[...texts, extra].join()}}`, ...inner];
 }
+
+/** What an answer has at any depth. */
+function namesIn(shape: unknown): readonly string[] {
+  if (typeof shape !== "object" || shape === null) return [];
+  const { properties = {} } = shape as { readonly properties?: object };
+  return [...Object.keys(properties), ...Object.values(shape).flatMap(namesIn)];
+}
+
+/** What it answers, and whoever is answered might send back for it to be believed. */
+function answeredOnly({ answers, body }: Operation): readonly string[] {
+  const answered = Object.values(answers).filter((answer) => answer !== null)
+    .flatMap((answer) => namesIn(z.toJSONSchema(answer, { unrepresentable: "any" })));
+  const asked = namesIn(body && z.toJSONSchema(body, { unrepresentable: "any", io: "input" }));
+  return [...new Set(answered).difference(new Set(asked))];
+}
+
+for (const operation of operations.filter(({ method }) => method !== "get")) {
+  Deno.test(`${operation.id} takes nothing of what only it answers`, async () => {
+    await using scene = new Scene(database);
+    const request = await requestFor(operation, scene);
+    const caller = mostPowerful(scene, operation);
+    for (const name of answeredOnly(operation)) {
+      const more = { ...request, body: { ...request.body, [name]: "x" } };
+      const answer = await sent(caller, operation, more);
+      assertProblem(answer, 400, "/problems/invalid-request");
+      assert(answer.text.includes(name), `${name} is said to be the matter`);
+    }
+  });
+}
+
+Deno.test("there is much that is only answered", () => {
+  const commands = operations.filter(({ method }) => method !== "get");
+  assert(commands.flatMap(answeredOnly).length > 3 * commands.length);
+});
 
 for (const operation of operations) {
   Deno.test(`${operation.id} takes nothing that it does not declare`, async () => {
