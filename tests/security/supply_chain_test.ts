@@ -18,6 +18,7 @@ interface Lock {
 interface Settings {
   readonly imports: Readonly<Record<string, string>>;
   readonly lock: { readonly frozen: boolean };
+  readonly minimumDependencyAge: string;
   readonly allowScripts?: { readonly allow?: readonly string[] };
   readonly tasks: Readonly<Record<string, { readonly command: string }>>;
   readonly [other: string]: unknown;
@@ -45,6 +46,8 @@ Deno.test("every package is pinned to one version, with the checksum of what tha
 
 Deno.test("no package has its scripts run, and nothing changes the lock by the way", async () => {
   assert.equal(settings.lock.frozen, true);
+  // What was taken over is mostly found out within days. Deno counts no months.
+  assert.match(settings.minimumDependencyAge, /^P[7-9]D$/);
   assert.deepEqual(settings.allowScripts?.allow ?? [], [], "deno.json lets no package run scripts");
   assert(!("nodeModulesDir" in settings));
   const commands = Object.values(settings.tasks).map(({ command }) => command).join("\n");
