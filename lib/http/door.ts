@@ -34,7 +34,7 @@ export const openDoor: DoorOptions = {
   isTrustedProxy: () => false,
 };
 
-/** Puts the door before the app, which is `service`. */
+/** Puts the door before the app; answers say in which mode `service` is. */
 export function guarding<E extends HonoEnv>(
   app: Hono<E>,
   options: DoorOptions,

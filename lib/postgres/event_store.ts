@@ -347,14 +347,16 @@ export async function readFeed(
  * hardly any of them are wanted: as it does in a table that was never analyzed.
  */
 function areWanted({ kind, types, hasIndex = false }: FeedQuery): RawBuilder<unknown> {
-  const ofTypes = types === undefined
-    ? sql``
-    : sql`and coalesce(event.type = any(${types}::text[]), false)`;
-  if (kind === undefined) return ofTypes;
-  const kinds = [kind].flat();
-  const inWordsOfIndex = hasIndex ? sql`and ${sql.raw(wordsOf(kinds, types))}` : sql``;
-  const ofKinds = sql`and coalesce(event.kind = any(${kinds}::text[]), false)`;
-  return sql`${ofKinds} ${ofTypes} ${inWordsOfIndex}`;
+  const kinds = kind === undefined ? undefined : [kind].flat();
+  const conditions = [
+    ...(kinds === undefined ? [] : [sql`event.kind = any(${kinds}::text[])`]),
+    ...(types === undefined ? [] : [sql`event.type = any(${types}::text[])`]),
+  ];
+  if (conditions.length === 0) return sql``;
+  const inWordsOfIndex = hasIndex && kinds !== undefined
+    ? sql`and ${sql.raw(wordsOf(kinds, types))}`
+    : sql``;
+  return sql`and coalesce(${sql.join(conditions, sql` and `)}, false) ${inWordsOfIndex}`;
 }
 
 /** Postgres takes a partial index for what is asked in literals, as the index is. */

@@ -1,8 +1,8 @@
 /** The feed under writers that commit late, out of order, and in each other's way. */
 import assert from "node:assert/strict";
-import { type Kysely, sql } from "kysely";
+import { type CompiledQuery, type Kysely, sql } from "kysely";
 import { type Database, openDatabase } from "../../lib/postgres/database.ts";
-import { PostgresEventStore } from "../../lib/postgres/event_store.ts";
+import { PostgresEventStore, readFeed } from "../../lib/postgres/event_store.ts";
 import { migrateToLatest } from "../../lib/postgres/migrate.ts";
 import type { Tables } from "../../lib/postgres/tables.ts";
 import {
@@ -14,6 +14,7 @@ import {
 import { migrations } from "../../migrations/all.ts";
 import { commitOf, newEvent, newKind } from "../contracts/store_contract.ts";
 import { createServerDatabase, openServerDatabase } from "../support/database.ts";
+import { pagesOf, recording } from "../support/query_plans.ts";
 
 async function openMigrated(): Promise<Database> {
   await using opening = new AsyncDisposableStack();
@@ -296,4 +297,22 @@ Deno.test("a turn whose transaction was overtaken is a conflict and leaves nothi
   assert.deepEqual(await exclusively(late, kind, "a"), { is: "conflict" });
   assert.deepEqual((await store.readStream(address)).map(({ type }) => type), ["First", "Second"]);
   assert.equal((await exclusively(store, kind, "a")).is, "ok");
+});
+
+Deno.test("a page is read along the feed, also of a table that was never analyzed", async () => {
+  await using database = await openMigrated();
+  const { db } = database;
+  await sql`alter table event set (autovacuum_enabled = false)`.execute(db);
+  await sql`
+    insert into event (kind, key, version, type, schema, data, correlation_id, causation_id,
+      principal, at)
+    select 'told', n % 10, n, 'Said', 1, jsonb_build_object('text', repeat('x', 100)),
+      gen_random_uuid(), gen_random_uuid(), 'ann', now()
+    from generate_series(1, 50000) n`.execute(db);
+  const statements: CompiledQuery[] = [];
+  const query = { after: feedStart, limit: 200, kind: "told", types: ["Said"] };
+  const { events } = await readFeed(recording(db, statements), query);
+  assert.equal(events.length, 200);
+  const { pages } = await pagesOf(db, statements.at(-1)!);
+  assert(pages < 100, `${pages} pages for 200 events`);
 });

@@ -197,7 +197,7 @@ function longestWaitMs(passings: readonly Passing[], { hops: hopsMost, calmAt }:
     const calm = calmAt.filter((each) => each < handledAt);
     return handledAt - Math.max(at.get(`${token}/${hops + 1}`)!, ...calm);
   });
-  return Math.max(0, ...waits);
+  return waits.reduce((longest, wait) => Math.max(longest, wait), 0);
 }
 
 interface Run {
