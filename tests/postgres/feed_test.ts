@@ -305,9 +305,9 @@ Deno.test("a page is read along the feed, also of a table that was never analyze
   await sql`alter table event set (autovacuum_enabled = false)`.execute(db);
   await sql`
     insert into event (kind, key, version, type, schema, data, correlation_id, causation_id,
-      principal, at)
+      principal, at, transaction)
     select 'told', n % 10, n, 'Said', 1, jsonb_build_object('text', repeat('x', 100)),
-      gen_random_uuid(), gen_random_uuid(), 'ann', now()
+      gen_random_uuid(), gen_random_uuid(), 'ann', now(), (n / 10)::text::xid8
     from generate_series(1, 50000) n`.execute(db);
   const statements: CompiledQuery[] = [];
   const query = { after: feedStart, limit: 200, kind: "told", types: ["Said"] };
