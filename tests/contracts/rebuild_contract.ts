@@ -221,17 +221,20 @@ async function rounds(count: number): Promise<void> {
 const contract: Readonly<Record<string, Test>> = {
   async "effects count once, however often applying them breaks off in the middle"(ledger) {
     const chance = new VirtualEnv(7);
-    for (let i = 0; i < 30; i++) await ledger.write(`k${i % 4}`, 1 + i % 3);
+    let token = "0";
+    for (let i = 0; i < 30; i++) token = await ledger.write(`k${i % 4}`, 1 + i % 3);
     let crashes = 0;
     ledger.meddle = () => {
       if (chance.random() < 0.2 && ++crashes) throw new RangeError("crashed");
     };
-    for (let pages = 0; pages < 400; pages++) {
-      await ledger.projections.advance(ledger.projection, 3).catch((error) => {
+    // As long as it takes: whatever runs elsewhere on the server holds up what the feed shows.
+    for (let through = 0n; through < BigInt(token);) {
+      const advance = await ledger.projections.advance(ledger.projection, 3).catch((error) => {
         assert(error instanceof RangeError, String(error));
       });
+      through = BigInt(advance?.through ?? 0);
     }
-    assert(crashes > 5);
+    assert(crashes > 0);
     assert.deepEqual(await ledger.shown(), ledger.truth);
   },
 
