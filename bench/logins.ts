@@ -12,15 +12,14 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { createRealEvents, People, REGISTER_PATH, startReal } from "./contestants.ts";
+import { People, startReal } from "./contestants.ts";
 import { FAILURES_FREE } from "../actors/user/state.ts";
 import { medianOf } from "./figures.ts";
-import { createDatabase, databaseServer, LoadProcess, type Server, settle } from "./processes.ts";
+import { GoodClient } from "./good_client.ts";
+import { createDatabase, databaseServer, type Server, settle } from "./processes.ts";
 
 const timingRatioMax = 1.1;
 const p99RatioMax = 2;
-const goodConnections = 8;
-const seats = 1_000_000;
 const rushing = "grace@example.org";
 const password = "an umbrella of elephants";
 
@@ -112,43 +111,6 @@ async function timingRatio(server: Server, runs: number): Promise<number> {
   );
 }
 
-/** Registers people, as many at a time as it has connections. */
-class GoodClient {
-  readonly #load = new LoadProcess();
-  readonly #server: Server;
-  readonly #ids: string[];
-  readonly #token: string;
-  #index = 0;
-
-  constructor(server: Server, { ids, token }: { readonly ids: string[]; readonly token: string }) {
-    this.#server = server;
-    this.#ids = ids;
-    this.#token = token;
-  }
-
-  async p99Ms(requests: number): Promise<number> {
-    const { p99Ms, statuses } = await this.#load.fire({
-      targets: [this.#server.url],
-      connections: goodConnections,
-      requests,
-      method: "POST",
-      path: REGISTER_PATH,
-      ids: this.#ids,
-      body: `{"userId":"person-{i}"}`,
-      tokens: [this.#token],
-      firstIndex: this.#index,
-    });
-    this.#index += requests;
-    const refused = Object.keys(statuses).filter((status) => status !== "201");
-    if (refused.length > 0) throw new Error(`It was not served: ${JSON.stringify(statuses)}`);
-    return p99Ms;
-  }
-
-  close(): Promise<void> {
-    return this.#load.close();
-  }
-}
-
 /** Many who sign in again and again, until they are told to stop. */
 function crowd(server: Server, parallel: number) {
   const attempts: Attempt[] = [];
@@ -202,11 +164,7 @@ async function main(args: string[]): Promise<number> {
   await attempt(server, "login", rushing, password);
   const timing = await timingRatio(server, runs);
 
-  const load = new LoadProcess();
-  const ids = await createRealEvents(server.url, { load, token, count: 1, capacity: seats });
-  await load.close();
-  const good = new GoodClient(server, { ids, token });
-  closing.defer(() => good.close());
+  const good = closing.use(await GoodClient.open(server, token));
   await good.p99Ms(requests);
   const ratios: number[] = [];
   for (let round = 1; round <= rounds; round++) {

@@ -10,19 +10,11 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import { createRealEvents, People, REGISTER_PATH, startReal } from "./contestants.ts";
+import { People, startReal } from "./contestants.ts";
 import { medianOf } from "./figures.ts";
-import {
-  createDatabase,
-  databaseServer,
-  delay,
-  LoadProcess,
-  type Server,
-  settle,
-} from "./processes.ts";
+import { GoodClient } from "./good_client.ts";
+import { createDatabase, databaseServer, delay, type Server, settle } from "./processes.ts";
 
-const goodConnections = 8;
-const seats = 1_000_000;
 /** What slow ones send, they send byte by byte, one in this time. */
 const dripMs = 1_000;
 /** By the default bounds the longest is 30 s after the last answer. */
@@ -110,42 +102,6 @@ class SlowConnection {
   }
 }
 
-/** The client that only wants to be served. */
-class GoodClient {
-  readonly #load = new LoadProcess();
-  readonly #server: Server;
-  readonly #plan: { readonly ids: readonly string[]; readonly token: string };
-  #index = 0;
-
-  constructor(server: Server, plan: { readonly ids: readonly string[]; readonly token: string }) {
-    this.#server = server;
-    this.#plan = plan;
-  }
-
-  async p99Ms(requests: number): Promise<number> {
-    const { ids, token } = this.#plan;
-    const { p99Ms, statuses } = await this.#load.fire({
-      targets: [this.#server.url],
-      connections: goodConnections,
-      requests,
-      method: "POST",
-      path: REGISTER_PATH,
-      ids,
-      body: `{"userId":"person-{i}"}`,
-      tokens: [token],
-      firstIndex: this.#index,
-    });
-    this.#index += requests;
-    const refused = Object.keys(statuses).filter((status) => status !== "201");
-    if (refused.length > 0) throw new Error(`It was not served: ${JSON.stringify(statuses)}`);
-    return p99Ms;
-  }
-
-  close(): Promise<void> {
-    return this.#load.close();
-  }
-}
-
 async function main(args: string[]): Promise<number> {
   const { values } = parseArgs({
     args,
@@ -172,11 +128,7 @@ async function main(args: string[]): Promise<number> {
   const env = { SERVER: values.server };
   const server = await startReal({ secret, dataDir, databaseUrl: database.url, env });
   closing.defer(server.stop);
-  const load = new LoadProcess();
-  const ids = await createRealEvents(server.url, { load, token, count: 1, capacity: seats });
-  await load.close();
-  const good = new GoodClient(server, { ids, token });
-  closing.defer(() => good.close());
+  const good = closing.use(await GoodClient.open(server, token));
   await good.p99Ms(requests);
 
   const ratios: number[] = [];
@@ -184,7 +136,7 @@ async function main(args: string[]): Promise<number> {
   for (let round = 1; round <= rounds; round++) {
     await settle(server.pid);
     const before = await good.p99Ms(requests);
-    const held = await holdOn(server, { kinds: kindsFor(ids[0]!, token), each });
+    const held = await holdOn(server, { kinds: kindsFor(good.eventId, token), each });
     const meanwhile: number[] = [];
     // As long as they hold on, and at least once.
     const until = performance.now() + closedWithinMs;

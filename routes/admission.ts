@@ -7,14 +7,14 @@ import type { Hono } from "hono";
 import { getPath } from "hono/utils/url";
 import type { Arrival } from "../lib/http/arrival.ts";
 import type { CallerEnv } from "../lib/http/caller.ts";
-import { classOfOperation, type Operation, operationFinder } from "../lib/http/operation.ts";
+import { classOfOperation, type FindOperation } from "../lib/http/operation.ts";
 import { SERVICE_MODE } from "../lib/http/problem.ts";
 import type { RequestClass } from "../lib/resilience/load_gauge.ts";
 import type { NodeState } from "../lib/runtime/node_state.ts";
 
 export interface AdmissionOptions {
   readonly state: NodeState;
-  readonly operations: readonly Operation[];
+  readonly operationOf: FindOperation;
   /** Uniform in [0, 1). */
   readonly random: () => number;
 }
@@ -25,7 +25,7 @@ export interface AdmissionOptions {
  */
 export function admitting(app: Hono<CallerEnv>, options: AdmissionOptions): void {
   const { state: { mode, gauge } } = options;
-  const classOf = classFinder(options.operations);
+  const classOf = classFinder(options.operationOf);
   const { fetch } = app;
   app.fetch = (request, arrival, execution) => {
     if (mode.mode !== "normal" || !gauge.isCalm) {
@@ -43,8 +43,7 @@ const reading = new Set(["GET", "HEAD", "OPTIONS"]);
  * everybody, however its path is spelled. What is no route of these is most likely not there, which
  * costs little to say.
  */
-export function classFinder(operations: readonly Operation[]) {
-  const operationOf = operationFinder(operations);
+export function classFinder(operationOf: FindOperation) {
   return (request: Request): RequestClass => {
     const { method } = request;
     const operation = operationOf(method, getPath(request));

@@ -143,7 +143,7 @@ export function app(options: AppOptions): App {
   mount(root, [...open, ...page()], shared, [introduced(authentication)]);
   root.use("/api/*", authenticated({ ...authentication, denied }));
   mount(root, closed, shared);
-  admitting(root, { state: options.state, operations, random: options.env.random });
+  admitting(root, { state: options.state, operationOf, random: options.env.random });
   guarding(root, options.door ?? openDoor, options.state.mode);
   return { http: root, operations };
 }

@@ -56,7 +56,7 @@ const table = [
 
 Deno.test("the class of a request follows from its operation", async (t) => {
   await using api = new Api(database);
-  const classOf = classFinder(api.operations);
+  const classOf = classFinder(api.operationOf);
   for (const [method, path, requestClass] of table) {
     await t.step(`${method} ${path} is of class ${requestClass}`, () => {
       assert.equal(classOf(new Request(`http://localhost${path}`, { method })), requestClass);
